@@ -1,0 +1,227 @@
+//! One connection: a client in a namespace, or on a plain WebSocket endpoint. Several may share a link.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_channel::oneshot;
+use parking_lot::Mutex;
+
+use crate::{
+    Class, CloseReason, Format, Frame, Inbound,
+    mailbox::Mailbox,
+    outbox::{Outbox, Pushed},
+    port::{ConnFacts, PluginId},
+    rooms::RoomKey,
+    table::Space,
+};
+
+/// A connection's handle. Numbers are never used twice, so a late use finds nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnId(pub u64);
+
+impl fmt::Display for ConnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a client answered to a request: a JSON array of arguments and attachments.
+pub type Answer = (Bytes, Vec<Bytes>);
+
+/// Frames pass straight to the outbox only in this state.
+const OPEN: u8 = 1;
+/// The client has not seen CONNECT yet: frames are held.
+const HELD: u8 = 0;
+/// Nothing is sent any more.
+const CLOSED: u8 = 2;
+
+/// A connection. The gateway and the hub share it; plugins only know its [`ConnId`].
+pub struct Connection {
+    facts: Arc<ConnFacts>,
+    pub(crate) space: Arc<Space>,
+    pub(crate) format: Arc<dyn Format>,
+    outbox: Arc<Outbox>,
+    /// Read without a lock by every broadcast; written under `state` only.
+    gate: AtomicU8,
+    /// Taken before any room's lock, never after.
+    pub(crate) state: Mutex<State>,
+    /// What the client sent and no plugin has handled yet.
+    pub(crate) mailbox: Mutex<Mailbox<Work>>,
+}
+
+/// What changes in the life of a connection.
+#[derive(Default)]
+pub(crate) struct State {
+    /// What plugins emitted before the client saw CONNECT; as bounded as the outbox.
+    held: Vec<(Frame, Class)>,
+    held_bytes: usize,
+    /// The rooms that the connection is in.
+    pub(crate) rooms: Vec<RoomKey>,
+    /// Notes of plugins.
+    pub(crate) data: Vec<(PluginId, Bytes)>,
+    /// Who waits for the client's acknowledgements. Boxed: most connections never have one.
+    asked: Option<Box<Asked>>,
+    /// When the identity ends.
+    pub(crate) expires_at: Option<SystemTime>,
+}
+
+#[derive(Default)]
+struct Asked {
+    next: u64,
+    waiting: HashMap<u64, oneshot::Sender<Answer>>,
+}
+
+/// What waits in a connection's mailbox.
+pub(crate) enum Work {
+    /// The client sent an event; when, on the monotonic clock.
+    Event(Inbound, Duration),
+    /// The connection has ended; the last item.
+    End(CloseReason),
+}
+
+impl Connection {
+    pub(crate) fn new(
+        facts: ConnFacts,
+        space: Arc<Space>,
+        format: Arc<dyn Format>,
+        outbox: Arc<Outbox>,
+    ) -> Arc<Self> {
+        let expires_at = facts.identity.as_ref().and_then(|identity| identity.expires_at);
+        Arc::new(Self {
+            facts: Arc::new(facts),
+            space,
+            format,
+            outbox,
+            gate: AtomicU8::new(HELD),
+            state: Mutex::new(State { expires_at, ..State::default() }),
+            mailbox: Mutex::default(),
+        })
+    }
+
+    /// What plugins may know of it.
+    pub fn facts(&self) -> &Arc<ConnFacts> {
+        &self.facts
+    }
+
+    /// Its handle.
+    pub fn id(&self) -> ConnId {
+        self.facts.id
+    }
+
+    /// The queue of its link.
+    pub fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// Whether it has ended.
+    pub fn is_closed(&self) -> bool {
+        self.gate.load(Ordering::Acquire) == CLOSED
+    }
+
+    /// The member key in rooms: the user's id, or the public id of an anonymous connection.
+    pub fn user(&self) -> Arc<str> {
+        match &self.facts.identity {
+            Some(identity) => identity.user_id.as_str().into(),
+            None => self.facts.public_id.clone(),
+        }
+    }
+
+    /// Lets frames through: first `first` (what tells the client that it is connected), then everything that was
+    /// held. Call it once, when the client's first event would find the connection.
+    pub fn open(&self, first: &Frame) {
+        let mut state = self.state.lock();
+        if self.gate.load(Ordering::Acquire) != HELD {
+            return;
+        }
+        self.outbox.push(first, Class::Reliable);
+        state.held_bytes = 0;
+        for (frame, class) in std::mem::take(&mut state.held) {
+            self.outbox.push(&frame, class);
+        }
+        self.gate.store(OPEN, Ordering::Release);
+    }
+
+    /// Queues a frame for the client.
+    pub(crate) fn send(&self, frame: &Frame, class: Class) -> Pushed {
+        match self.gate.load(Ordering::Acquire) {
+            OPEN => self.outbox.push(frame, class),
+            CLOSED => Pushed::Closed,
+            _ => self.hold(frame, class),
+        }
+    }
+
+    fn hold(&self, frame: &Frame, class: Class) -> Pushed {
+        let mut state = self.state.lock();
+        match self.gate.load(Ordering::Acquire) {
+            OPEN => return self.outbox.push(frame, class), // opened while we waited for the lock
+            CLOSED => return Pushed::Closed,
+            _ => {}
+        }
+        if state.held_bytes + frame.size() > self.outbox.budget() {
+            self.outbox.close(CloseReason::SlowConsumer);
+            return Pushed::Overflow;
+        }
+        state.held_bytes += frame.size();
+        state.held.push((frame.clone(), class));
+        Pushed::Queued
+    }
+
+    /// Ends it; `None` when it had ended before. What it leaves behind is the caller's to clear away.
+    pub(crate) fn close(&self) -> Option<Remains> {
+        let mut state = self.state.lock();
+        if self.gate.swap(CLOSED, Ordering::AcqRel) == CLOSED {
+            return None;
+        }
+        state.held = Vec::new();
+        state.data = Vec::new();
+        state.asked = None; // whoever waits for an acknowledgement sees the sender go
+        Some(Remains { rooms: std::mem::take(&mut state.rooms), expires_at: state.expires_at })
+    }
+
+    /// Reserves a number for an acknowledgement; `None` when too many are awaited or the connection has ended.
+    pub(crate) fn ask(&self, limit: usize) -> Option<(u64, oneshot::Receiver<Answer>)> {
+        let mut state = self.state.lock();
+        if self.is_closed() {
+            return None;
+        }
+        let asked = state.asked.get_or_insert_default();
+        asked.waiting.retain(|_, sender| !sender.is_canceled());
+        if asked.waiting.len() >= limit {
+            return None;
+        }
+        let number = asked.next;
+        asked.next += 1;
+        let (sender, receiver) = oneshot::channel();
+        asked.waiting.insert(number, sender);
+        Some((number, receiver))
+    }
+
+    /// Hands a client's acknowledgement to whoever waits for it; `false` when nobody does.
+    pub(crate) fn answered(&self, number: u64, answer: Answer) -> bool {
+        let sender = self.state.lock().asked.as_mut().and_then(|asked| asked.waiting.remove(&number));
+        sender.is_some_and(|sender| sender.send(answer).is_ok())
+    }
+}
+
+/// What a closed connection leaves behind.
+pub(crate) struct Remains {
+    pub(crate) rooms: Vec<RoomKey>,
+    pub(crate) expires_at: Option<SystemTime>,
+}
+
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.facts.id)
+            .field("namespace", &self.facts.namespace)
+            .finish()
+    }
+}

@@ -1,0 +1,77 @@
+//! What happens by itself: identities end, leases run out, timers go off, the bus is listened to.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+
+use super::Hub;
+use crate::{
+    CloseReason, Task,
+    port::{Call, PluginId},
+};
+
+/// How often ends are looked for. A token is over at most this long after its `exp`.
+const TICK: Duration = Duration::from_millis(250);
+
+impl Hub {
+    /// Everything that runs beside the connections; spawn it once, after [`Hub::install`]. Never ends by itself.
+    pub fn run(self: &Arc<Self>) -> Task {
+        let mut tasks = vec![self.clone().tick()];
+        for (index, slot) in self.slots().iter().enumerate() {
+            let plugin = PluginId(index as u16);
+            tasks.extend(self.listen(plugin));
+            for (handler, timer) in slot.manifest.timers.iter().enumerate() {
+                let every = Duration::from_millis(timer.every_ms.max(1));
+                tasks.push(self.clone().timer(plugin, handler as u32, every));
+            }
+        }
+        Box::pin(async move {
+            join_all(tasks).await;
+        })
+    }
+
+    fn tick(self: Arc<Self>) -> Task {
+        Box::pin(async move {
+            loop {
+                self.parts.clock.sleep(TICK).await;
+                self.end_identities();
+                self.end_leases();
+            }
+        })
+    }
+
+    fn end_identities(self: &Arc<Self>) {
+        let now = self.parts.clock.now();
+        loop {
+            let over = {
+                let mut expiries = self.expiries.lock();
+                match expiries.first() {
+                    Some((at, _)) if *at <= now => expiries.pop_first(),
+                    _ => None,
+                }
+            };
+            let Some((_, id)) = over else { return };
+            if let Ok(connection) = self.connection(id) {
+                self.close(&connection, CloseReason::AuthExpired);
+            }
+        }
+    }
+
+    fn end_leases(self: &Arc<Self>) {
+        for (key, left) in self.rooms.expire(self.parts.clock.elapsed()) {
+            self.settle_left(&key, left);
+        }
+    }
+
+    fn timer(self: Arc<Self>, plugin: PluginId, handler: u32, every: Duration) -> Task {
+        Box::pin(async move {
+            loop {
+                self.parts.clock.sleep(every).await;
+                if let Err(refusal) = self.call(plugin, Call::Timer { handler }).await {
+                    let name = self.slot(plugin).map_or("?", |slot| &slot.manifest.name);
+                    tracing::warn!(plugin = name, code = refusal.code_str(), "a timer failed: {refusal}");
+                }
+            }
+        })
+    }
+}

@@ -1,0 +1,382 @@
+//! The plugins' side: what they may ask of the hub. Every name is checked here; nothing is sent to a connection of
+//! a namespace that the plugin does not serve.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures_util::future::{Either, select};
+
+use super::Hub;
+use crate::{
+    Class, CloseReason, Code, Connection, Message, Refusal, Task,
+    coalesce::StateKey,
+    connection::{Answer, ConnId},
+    frame::{Format, Frame},
+    metrics::PluginMetrics,
+    outbox::Pushed,
+    port::{BusError, Call, PluginId, Topic},
+    rooms::{Full, Joined, Left, MemberView, RoomKey},
+};
+
+/// Bytes of notes that a plugin may keep with a connection.
+const DATA_LIMIT: usize = 64 * 1024;
+
+impl Hub {
+    /// Sends an event to one connection.
+    ///
+    /// # Errors
+    /// `GONE` when the connection has ended, `BUSY` when its link could not take more and is being closed.
+    pub fn emit(
+        &self,
+        plugin: PluginId,
+        conn: ConnId,
+        message: Message,
+        class: Class,
+    ) -> Result<(), Refusal> {
+        let connection = self.own(plugin, conn)?;
+        self.named(&message.event, "event")?;
+        let frame = connection.format.event(&message, None);
+        match self.deliver(plugin, &connection, &frame, class) {
+            Pushed::Queued | Pushed::Replaced | Pushed::Dropped => Ok(()),
+            Pushed::Overflow => {
+                Err(Refusal::new(Code::Busy, "the client reads too slowly and is being closed"))
+            }
+            Pushed::Closed => Err(Refusal::new(Code::Gone, "the connection has ended")),
+        }
+    }
+
+    /// Sends an event and waits for the client's acknowledgement.
+    pub fn request(
+        self: &Arc<Self>,
+        plugin: PluginId,
+        conn: ConnId,
+        message: Message,
+        timeout: Option<Duration>,
+    ) -> Task<Result<Answer, Refusal>> {
+        let hub = self.clone();
+        Box::pin(async move {
+            let connection = hub.own(plugin, conn)?;
+            hub.named(&message.event, "event")?;
+            let asked = connection.ask(hub.parts.limits.pending_acks);
+            let (number, answer) =
+                asked.ok_or_else(|| Refusal::new(Code::Busy, "too many acknowledgements are awaited"))?;
+            let frame = connection.format.event(&message, Some(number));
+            hub.deliver(plugin, &connection, &frame, Class::Reliable);
+            let timeout = hub.parts.clock.sleep(timeout.unwrap_or(hub.parts.limits.ack_timeout));
+            match select(answer, timeout).await {
+                Either::Left((Ok(answer), _)) => Ok(answer),
+                Either::Left((Err(_), _)) => Err(Refusal::new(Code::Gone, "the connection has ended")),
+                Either::Right(_) => {
+                    Err(Refusal::new(Code::Timeout, "the client did not acknowledge in time"))
+                }
+            }
+        })
+    }
+
+    /// Ends a connection; what was sent before still arrives.
+    ///
+    /// # Errors
+    /// `GONE` when it has ended before.
+    pub fn kick(self: &Arc<Self>, plugin: PluginId, conn: ConnId) -> Result<(), Refusal> {
+        let connection = self.own(plugin, conn)?;
+        self.close(&connection, CloseReason::Kicked);
+        Ok(())
+    }
+
+    /// Keeps a plugin's notes about a connection, up to 64 KiB; they go with the connection.
+    ///
+    /// # Errors
+    /// `GONE`, `TOO_LARGE`.
+    pub fn set_data(&self, plugin: PluginId, conn: ConnId, data: Bytes) -> Result<(), Refusal> {
+        if data.len() > DATA_LIMIT {
+            return Err(Refusal::new(Code::TooLarge, "the notes about a connection are limited to 64 KiB"));
+        }
+        let connection = self.own(plugin, conn)?;
+        let mut state = connection.state.lock();
+        state.data.retain(|(owner, _)| *owner != plugin);
+        state.data.push((plugin, data));
+        Ok(())
+    }
+
+    /// The plugin's notes about a connection; empty when there are none.
+    ///
+    /// # Errors
+    /// `GONE`.
+    pub fn get_data(&self, plugin: PluginId, conn: ConnId) -> Result<Bytes, Refusal> {
+        let connection = self.own(plugin, conn)?;
+        let state = connection.state.lock();
+        Ok(state
+            .data
+            .iter()
+            .find(|(owner, _)| *owner == plugin)
+            .map(|(_, data)| data.clone())
+            .unwrap_or_default())
+    }
+
+    /// Sends an event to every connection in a room, but `except`. Encoded once per wire format. Says how many
+    /// links took it.
+    ///
+    /// # Errors
+    /// `INVALID` for a bad name.
+    pub fn broadcast(
+        &self,
+        plugin: PluginId,
+        room: &str,
+        message: Message,
+        class: Class,
+        except: Option<ConnId>,
+    ) -> Result<usize, Refusal> {
+        self.named(&message.event, "event")?;
+        let Some(audience) = self.rooms.audience(&self.room(plugin, room)?) else { return Ok(0) };
+        let Some(slot) = self.slot(plugin) else { return Ok(0) };
+        let mut encoded = Encoded { message: &message, frames: Vec::new() };
+        let mut taken = 0;
+        for (id, seat) in audience.iter() {
+            if except != Some(*id) {
+                let frame = encoded.for_format(&seat.receiver.format);
+                let pushed = seat.receiver.send(frame, class);
+                count(&slot.metrics, &seat.receiver, pushed);
+                taken += usize::from(matches!(pushed, Pushed::Queued | Pushed::Replaced));
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Puts a connection into a room, up to `max_members` users.
+    ///
+    /// # Errors
+    /// `GONE`, `INVALID` for a bad name, `BUSY` when the room is full, `RATE_LIMITED` when the connection is in too
+    /// many rooms.
+    pub fn join(
+        self: &Arc<Self>,
+        plugin: PluginId,
+        conn: ConnId,
+        room: &str,
+        meta: Bytes,
+        max_members: Option<u64>,
+    ) -> Result<Joined, Refusal> {
+        let key = self.room(plugin, room)?;
+        let connection = self.own(plugin, conn)?;
+        let user = connection.user();
+        // Held across the join, so that a connection that ends now either sees this room or refuses the join.
+        let mut state = connection.state.lock();
+        if connection.is_closed() {
+            return Err(Refusal::new(Code::Gone, "the connection has ended"));
+        }
+        let is_in = state.rooms.contains(&key);
+        if !is_in && state.rooms.len() >= self.parts.limits.rooms_per_connection {
+            return Err(Refusal::new(Code::RateLimited, "the connection is in too many rooms"));
+        }
+        let now = self.parts.clock.now();
+        let joined = self
+            .rooms
+            .join(&key, (conn, connection.clone()), &user, meta, now, max_members)
+            .map_err(|Full| full())?;
+        if !is_in {
+            state.rooms.push(key);
+        }
+        drop(state);
+        self.count_joined(plugin, joined);
+        Ok(joined)
+    }
+
+    /// Takes a connection out of a room.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when it was not in, `GONE` when it has ended.
+    pub fn leave(self: &Arc<Self>, plugin: PluginId, conn: ConnId, room: &str) -> Result<Left, Refusal> {
+        let key = self.room(plugin, room)?;
+        let connection = self.own(plugin, conn)?;
+        let mut state = connection.state.lock();
+        state.rooms.retain(|other| *other != key);
+        let left = self.rooms.leave(&key, conn);
+        drop(state);
+        let left = left.ok_or_else(|| Refusal::new(Code::NotFound, "the connection is not in the room"))?;
+        self.settle_left(&key, left.clone());
+        Ok(left)
+    }
+
+    /// Makes a user a member for `ttl` without a connection, or renews it.
+    ///
+    /// # Errors
+    /// `INVALID` for a bad name, `BUSY` when the room is full.
+    pub fn join_user(
+        self: &Arc<Self>,
+        plugin: PluginId,
+        room: &str,
+        user: &str,
+        meta: Bytes,
+        ttl: Duration,
+        max_members: Option<u64>,
+    ) -> Result<Joined, Refusal> {
+        let key = self.room(plugin, room)?;
+        self.named(user, "user")?;
+        let until = self.parts.clock.elapsed() + ttl;
+        let now = self.parts.clock.now();
+        let joined = self
+            .rooms
+            .join_user(&key, &user.into(), meta, (now, until), max_members)
+            .map_err(|Full| full())?;
+        self.count_joined(plugin, joined);
+        Ok(joined)
+    }
+
+    /// Takes a user out of a room, with all of its connections.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when it was no member.
+    pub fn leave_user(self: &Arc<Self>, plugin: PluginId, room: &str, user: &str) -> Result<Left, Refusal> {
+        let key = self.room(plugin, room)?;
+        let mut last = None;
+        for conn in self.rooms.connections_of(&key, user) {
+            last = self.leave(plugin, conn, room).ok().or(last);
+        }
+        if let Some(left) = self.rooms.end_lease(&key, &user.into()) {
+            self.settle_left(&key, left.clone());
+            last = Some(left);
+        }
+        last.ok_or_else(|| Refusal::new(Code::NotFound, "the user is not in the room"))
+    }
+
+    /// The members of a room, in order of joining; none for a room that does not exist.
+    pub fn members(&self, plugin: PluginId, room: &str) -> Vec<MemberView> {
+        self.room(plugin, room).map(|key| self.rooms.members(&key)).unwrap_or_default()
+    }
+
+    /// How many members a room has.
+    pub fn count(&self, plugin: PluginId, room: &str) -> u64 {
+        self.room(plugin, room).map_or(0, |key| self.rooms.count(&key))
+    }
+
+    /// Asks for a room's state to be sent: now, or once its window has passed.
+    ///
+    /// # Errors
+    /// `INVALID` for a bad name or a state that the manifest does not have.
+    pub fn refresh(self: &Arc<Self>, plugin: PluginId, state: u32, room: &str) -> Result<(), Refusal> {
+        let room = self.room(plugin, room)?.name;
+        let declared = self.slot(plugin).and_then(|slot| slot.manifest.states.get(state as usize));
+        let declared =
+            declared.ok_or_else(|| Refusal::new(Code::Invalid, "the manifest has no such state"))?;
+        let window = Duration::from_millis(declared.window_ms);
+        let key = StateKey { plugin, state, room };
+        if self.states.changed(&key) {
+            let hub = self.clone();
+            self.spawn(Box::pin(async move { hub.send_state(key, window).await }));
+        }
+        Ok(())
+    }
+
+    async fn send_state(self: &Arc<Self>, key: StateKey, window: Duration) {
+        loop {
+            self.tell(key.plugin, Call::Refresh { handler: key.state, room: key.room.clone() }).await;
+            self.parts.clock.sleep(window).await;
+            if !self.states.again(&key) {
+                return;
+            }
+        }
+    }
+
+    /// Tells outside services what happened. Handed over without waiting.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` while the bus is away, `TOO_LARGE`, `INVALID` for a bad name.
+    pub fn publish(&self, plugin: PluginId, room: &str, event: &str, payload: Bytes) -> Result<(), Refusal> {
+        self.named(event, "event")?;
+        let room = self.room(plugin, room)?.name.to_string();
+        let plugin = self.slot(plugin).map(|slot| slot.manifest.name.clone()).unwrap_or_default();
+        let topic = Topic::Out { plugin, room, event: event.to_owned() };
+        self.parts.bus.publish(&topic, &[], payload).map_err(refused_by_bus)
+    }
+
+    /// Asks an outside service and waits for its answer.
+    pub fn ask(
+        &self,
+        service: &str,
+        method: &str,
+        payload: Bytes,
+        timeout: Duration,
+    ) -> Task<Result<Bytes, Refusal>> {
+        let topic = Topic::Rpc { service: service.to_owned(), method: method.to_owned() };
+        let answer = self.parts.bus.request(&topic, payload, timeout);
+        Box::pin(async move { answer.await.map(|message| message.payload).map_err(refused_by_bus) })
+    }
+
+    fn deliver(&self, plugin: PluginId, connection: &Connection, frame: &Frame, class: Class) -> Pushed {
+        let pushed = connection.send(frame, class);
+        if let Some(slot) = self.slot(plugin) {
+            count(&slot.metrics, connection, pushed);
+        }
+        pushed
+    }
+
+    fn count_joined(&self, plugin: PluginId, joined: Joined) {
+        let Some(slot) = self.slot(plugin) else { return };
+        if joined.opened {
+            slot.metrics.rooms.inc();
+        }
+        if joined.first {
+            slot.metrics.members.inc();
+        }
+    }
+
+    /// A connection that the plugin may act on.
+    fn own(&self, plugin: PluginId, conn: ConnId) -> Result<Arc<Connection>, Refusal> {
+        let connection = self.connection(conn)?;
+        if !connection.space.plugins.contains(&plugin) {
+            return Err(Refusal::new(Code::Forbidden, "the connection is in a namespace of other plugins"));
+        }
+        Ok(connection)
+    }
+
+    fn room(&self, plugin: PluginId, name: &str) -> Result<RoomKey, Refusal> {
+        self.named(name, "room")?;
+        Ok(RoomKey { plugin, name: name.into() })
+    }
+
+    fn named(&self, name: &str, what: &str) -> Result<(), Refusal> {
+        if name.is_empty() || name.len() > self.parts.limits.name_length {
+            let limit = self.parts.limits.name_length;
+            return Err(Refusal::new(Code::Invalid, format!("a {what} name has 1 to {limit} bytes")));
+        }
+        Ok(())
+    }
+}
+
+/// A message in the wire formats that have been needed so far: one or two, so a list is the quickest map.
+struct Encoded<'a> {
+    message: &'a Message,
+    frames: Vec<(Arc<dyn Format>, Frame)>,
+}
+
+impl Encoded<'_> {
+    fn for_format(&mut self, format: &Arc<dyn Format>) -> &Frame {
+        let at = self.frames.iter().position(|(known, _)| Arc::ptr_eq(known, format));
+        let at = at.unwrap_or_else(|| {
+            self.frames.push((format.clone(), format.event(self.message, None)));
+            self.frames.len() - 1
+        });
+        &self.frames[at].1
+    }
+}
+
+fn count(metrics: &PluginMetrics, connection: &Connection, pushed: Pushed) {
+    match pushed {
+        Pushed::Queued | Pushed::Replaced => metrics.delivered(connection.space.gateway).inc(),
+        Pushed::Dropped => metrics.dropped("volatile"),
+        Pushed::Overflow => metrics.dropped("slow_consumer"),
+        Pushed::Closed => metrics.dropped("closed"),
+    }
+}
+
+fn full() -> Refusal {
+    Refusal::new(Code::Busy, "the room is full")
+}
+
+fn refused_by_bus(error: BusError) -> Refusal {
+    let code = match error {
+        BusError::Timeout => Code::Timeout,
+        BusError::TooLarge => Code::TooLarge,
+        BusError::NoResponders | BusError::Unavailable(_) => Code::Unavailable,
+    };
+    Refusal::new(code, error.to_string())
+}

@@ -1,0 +1,439 @@
+//! Who is in which room. A room belongs to a plugin and holds connections; its members are users, one each however
+//! many connections they have, plus users that hold a place for a while without any (a lease).
+//!
+//! Pure but for its locks: time is given, nothing is sent. The registry is sharded; no lock is held while a
+//! broadcast walks the audience, because the audience is a shared snapshot that the next change copies.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use indexmap::IndexMap;
+use parking_lot::Mutex;
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::{connection::ConnId, port::PluginId};
+
+const SHARDS: usize = 64;
+
+/// A room: whose, and its name.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomKey {
+    /// The plugin that owns the room; equal names of two plugins are two rooms.
+    pub plugin: PluginId,
+    /// The name, as the plugin gave it.
+    pub name: Arc<str>,
+}
+
+/// Everyone in a room who takes messages, by connection.
+pub type Audience<T> = Arc<IndexMap<ConnId, Seat<T>>>;
+
+/// A connection's place in a room.
+#[derive(Debug, Clone)]
+pub struct Seat<T> {
+    /// What messages are handed to.
+    pub receiver: T,
+    /// The member that the connection counts for.
+    pub user: Arc<str>,
+}
+
+#[derive(Debug)]
+struct Room<T> {
+    audience: Audience<T>,
+    /// In order of joining.
+    members: IndexMap<Arc<str>, Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    meta: Bytes,
+    joined_at: SystemTime,
+    last_seen: SystemTime,
+    connections: u32,
+    /// Until when (monotonic) the member stays without a connection.
+    lease: Option<Duration>,
+}
+
+type Shard<T> = Mutex<HashMap<RoomKey, Room<T>>>;
+
+/// All rooms.
+#[derive(Debug)]
+pub struct Rooms<T> {
+    shards: Box<[Shard<T>]>,
+    hasher: RandomState,
+    /// Leases in order of their end; entries may be outdated and are checked when their time comes.
+    /// Taken after a shard's lock, never before.
+    leases: Mutex<BTreeSet<(Duration, RoomKey, Arc<str>)>>,
+}
+
+/// A join that worked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Joined {
+    /// Whether the user was no member before.
+    pub first: bool,
+    /// How many members the room has now.
+    pub members: u64,
+    /// Whether the room was empty before.
+    #[serde(skip)]
+    pub opened: bool,
+}
+
+/// A leave that did something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Left {
+    /// Whether the user is no member any more.
+    pub last: bool,
+    /// How many members the room has now.
+    pub members: u64,
+    /// Whether the room is empty now and gone.
+    #[serde(skip)]
+    pub closed: bool,
+    /// The member that left, with its meta, when `last`.
+    #[serde(skip)]
+    pub member: Option<(Arc<str>, Bytes)>,
+}
+
+/// A member as plugins see it.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct MemberView {
+    /// The member's key.
+    pub user: Arc<str>,
+    /// When it joined.
+    #[serde(serialize_with = "millis")]
+    pub joined_at: SystemTime,
+    /// When it last joined or renewed.
+    #[serde(serialize_with = "millis")]
+    pub last_seen: SystemTime,
+    /// Open connections; 0 for one that holds its place by a lease.
+    pub connections: u32,
+    /// What the plugin said of it; JSON, `null` for nothing.
+    #[serde(serialize_with = "raw_json")]
+    pub meta: Bytes,
+}
+
+/// The room has as many members as it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+impl<T: Clone> Rooms<T> {
+    /// No rooms.
+    pub fn new() -> Self {
+        Self {
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
+            leases: Mutex::default(),
+        }
+    }
+
+    /// Seats a connection. A second connection of a member, or the same again, renews `last_seen` and a `meta`
+    /// that is not empty.
+    ///
+    /// # Errors
+    /// [`Full`] when a new member would be more than `max`.
+    pub fn join(
+        &self,
+        key: &RoomKey,
+        (conn, receiver): (ConnId, T),
+        user: &Arc<str>,
+        meta: Bytes,
+        now: SystemTime,
+        max: Option<u64>,
+    ) -> Result<Joined, Full> {
+        let mut shard = self.shard(key);
+        let (joined, room) = admit(&mut shard, key, user, meta, now, max)?;
+        let seat = Seat { receiver, user: user.clone() };
+        if Arc::make_mut(&mut room.audience).insert(conn, seat).is_none()
+            && let Some(member) = room.members.get_mut(user)
+        {
+            member.connections += 1;
+        }
+        Ok(joined)
+    }
+
+    /// Makes a user a member until `until` (monotonic) without a connection, or renews it.
+    ///
+    /// # Errors
+    /// [`Full`] when a new member would be more than `max`.
+    pub fn join_user(
+        &self,
+        key: &RoomKey,
+        user: &Arc<str>,
+        meta: Bytes,
+        (now, until): (SystemTime, Duration),
+        max: Option<u64>,
+    ) -> Result<Joined, Full> {
+        let mut shard = self.shard(key);
+        let (joined, room) = admit(&mut shard, key, user, meta, now, max)?;
+        if let Some(member) = room.members.get_mut(user) {
+            let mut leases = self.leases.lock();
+            if let Some(old) = member.lease.replace(until) {
+                leases.remove(&(old, key.clone(), user.clone()));
+            }
+            leases.insert((until, key.clone(), user.clone()));
+        }
+        Ok(joined)
+    }
+
+    /// Takes a connection out; `None` when it was not in.
+    pub fn leave(&self, key: &RoomKey, conn: ConnId) -> Option<Left> {
+        let mut shard = self.shard(key);
+        let room = shard.get_mut(key)?;
+        let seat = Arc::make_mut(&mut room.audience).swap_remove(&conn)?;
+        if let Some(member) = room.members.get_mut(&seat.user) {
+            member.connections -= 1;
+        }
+        Some(settle(&mut shard, key, &seat.user))
+    }
+
+    /// Ends a user's lease; its connections stay. `None` when it had none.
+    pub fn end_lease(&self, key: &RoomKey, user: &Arc<str>) -> Option<Left> {
+        let mut shard = self.shard(key);
+        let lease = shard.get_mut(key)?.members.get_mut(user)?.lease.take()?;
+        self.leases.lock().remove(&(lease, key.clone(), user.clone()));
+        Some(settle(&mut shard, key, user))
+    }
+
+    /// Ends every lease that has run out by `elapsed`.
+    pub fn expire(&self, elapsed: Duration) -> Vec<(RoomKey, Left)> {
+        let mut over = Vec::new();
+        {
+            let mut leases = self.leases.lock();
+            while leases.first().is_some_and(|(until, ..)| *until <= elapsed) {
+                over.extend(leases.pop_first());
+            }
+        }
+        over.into_iter().filter_map(|(until, key, user)| self.expire_one(until, key, &user)).collect()
+    }
+
+    fn expire_one(&self, until: Duration, key: RoomKey, user: &Arc<str>) -> Option<(RoomKey, Left)> {
+        let mut shard = self.shard(&key);
+        let member = shard.get_mut(&key)?.members.get_mut(user)?;
+        if member.lease != Some(until) {
+            return None; // renewed in the meantime
+        }
+        member.lease = None;
+        let left = settle(&mut shard, &key, user);
+        drop(shard);
+        Some((key, left))
+    }
+
+    /// The connections in a room, as they are now.
+    pub fn audience(&self, key: &RoomKey) -> Option<Audience<T>> {
+        self.shard(key).get(key).map(|room| room.audience.clone())
+    }
+
+    /// The connections that a user has in a room.
+    pub fn connections_of(&self, key: &RoomKey, user: &str) -> Vec<ConnId> {
+        let Some(audience) = self.audience(key) else { return Vec::new() };
+        audience.iter().filter(|(_, seat)| &*seat.user == user).map(|(id, _)| *id).collect()
+    }
+
+    /// The members in order of joining.
+    pub fn members(&self, key: &RoomKey) -> Vec<MemberView> {
+        let shard = self.shard(key);
+        let Some(room) = shard.get(key) else { return Vec::new() };
+        let view = |(user, member): (&Arc<str>, &Member)| MemberView {
+            user: user.clone(),
+            joined_at: member.joined_at,
+            last_seen: member.last_seen,
+            connections: member.connections,
+            meta: member.meta.clone(),
+        };
+        room.members.iter().map(view).collect()
+    }
+
+    /// How many members a room has.
+    pub fn count(&self, key: &RoomKey) -> u64 {
+        self.shard(key).get(key).map_or(0, |room| room.members.len() as u64)
+    }
+
+    /// How many rooms there are.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
+    /// Whether there is no room.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn shard(&self, key: &RoomKey) -> parking_lot::MutexGuard<'_, HashMap<RoomKey, Room<T>>> {
+        self.shards[self.hasher.hash_one(key) as usize % SHARDS].lock()
+    }
+}
+
+impl<T: Clone> Default for Rooms<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Finds or makes the room and the member.
+fn admit<'a, T>(
+    shard: &'a mut HashMap<RoomKey, Room<T>>,
+    key: &RoomKey,
+    user: &Arc<str>,
+    meta: Bytes,
+    now: SystemTime,
+    max: Option<u64>,
+) -> Result<(Joined, &'a mut Room<T>), Full> {
+    let (is_member, size) =
+        shard.get(key).map_or((false, 0), |r| (r.members.contains_key(user), r.members.len() as u64));
+    if !is_member && max.is_some_and(|max| size >= max) {
+        return Err(Full);
+    }
+    let room = shard
+        .entry(key.clone())
+        .or_insert_with(|| Room { audience: Arc::new(IndexMap::new()), members: IndexMap::new() });
+    let member = room.members.entry(user.clone()).or_insert_with(|| Member {
+        meta: Bytes::new(),
+        joined_at: now,
+        last_seen: now,
+        connections: 0,
+        lease: None,
+    });
+    member.last_seen = now;
+    if !meta.is_empty() {
+        member.meta = meta;
+    }
+    let joined = Joined { first: !is_member, members: room.members.len() as u64, opened: size == 0 };
+    Ok((joined, room))
+}
+
+/// Removes the member if nothing holds its place, and the room if nobody is in it.
+fn settle<T>(shard: &mut HashMap<RoomKey, Room<T>>, key: &RoomKey, user: &Arc<str>) -> Left {
+    let mut left = Left { last: false, members: 0, closed: false, member: None };
+    let Some(room) = shard.get_mut(key) else { return left };
+    if room.members.get(user).is_some_and(|m| m.connections == 0 && m.lease.is_none())
+        && let Some(member) = room.members.shift_remove(user)
+    {
+        left.last = true;
+        left.member = Some((user.clone(), member.meta));
+    }
+    left.members = room.members.len() as u64;
+    if room.members.is_empty() {
+        left.closed = true;
+        shard.remove(key);
+    }
+    left
+}
+
+fn millis<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    to.serialize_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+fn raw_json<S: Serializer>(json: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    match serde_json::from_slice::<&RawValue>(json) {
+        Ok(raw) => raw.serialize(to),
+        Err(_) => to.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn room(name: &str) -> RoomKey {
+        RoomKey { plugin: PluginId(0), name: name.into() }
+    }
+
+    fn join(rooms: &Rooms<()>, name: &str, conn: u64, user: &str) -> Result<Joined, Full> {
+        rooms.join(&room(name), (ConnId(conn), ()), &user.into(), Bytes::new(), NOW, None)
+    }
+
+    #[test]
+    fn tabs_of_a_user_are_one_member() {
+        let rooms = Rooms::new();
+        assert!(join(&rooms, "r", 1, "ann").unwrap().first);
+        assert!(!join(&rooms, "r", 2, "ann").unwrap().first);
+        assert_eq!(rooms.count(&room("r")), 1);
+        assert_eq!(rooms.members(&room("r"))[0].connections, 2);
+        assert!(!rooms.leave(&room("r"), ConnId(1)).unwrap().last);
+        assert!(rooms.leave(&room("r"), ConnId(2)).unwrap().last);
+        assert!(rooms.is_empty());
+    }
+
+    #[test]
+    fn joining_twice_counts_once() {
+        let rooms = Rooms::new();
+        join(&rooms, "r", 1, "ann").unwrap();
+        join(&rooms, "r", 1, "ann").unwrap();
+        assert!(rooms.leave(&room("r"), ConnId(1)).unwrap().last);
+        assert!(rooms.leave(&room("r"), ConnId(1)).is_none());
+    }
+
+    #[test]
+    fn bound_holds_for_members_not_tabs() {
+        let rooms = Rooms::new();
+        let join = |conn, user: &str| {
+            rooms.join(&room("r"), (ConnId(conn), ()), &user.into(), Bytes::new(), NOW, Some(1))
+        };
+        assert!(join(1, "ann").is_ok());
+        assert!(join(2, "ann").is_ok());
+        assert_eq!(join(3, "bob").err(), Some(Full));
+    }
+
+    #[test]
+    fn rooms_of_two_plugins_never_mix() {
+        let rooms = Rooms::new();
+        let other = RoomKey { plugin: PluginId(1), name: "r".into() };
+        join(&rooms, "r", 1, "ann").unwrap();
+        assert_eq!(rooms.count(&other), 0);
+        assert!(rooms.leave(&other, ConnId(1)).is_none());
+    }
+
+    #[test]
+    fn lease_ends_by_itself() {
+        let rooms = Rooms::<()>::new();
+        let second = Duration::from_secs(1);
+        rooms.join_user(&room("r"), &"ann".into(), Bytes::new(), (NOW, second), None).unwrap();
+        assert!(rooms.expire(second / 2).is_empty());
+        rooms.join_user(&room("r"), &"ann".into(), Bytes::new(), (NOW, second * 3), None).unwrap();
+        assert!(rooms.expire(second).is_empty(), "it was renewed");
+        let over = rooms.expire(second * 3);
+        assert_eq!(over.len(), 1);
+        assert!(over[0].1.last);
+        assert!(rooms.is_empty());
+        assert!(rooms.leases.lock().is_empty());
+    }
+
+    #[test]
+    fn connection_outlives_the_lease() {
+        let rooms = Rooms::new();
+        let second = Duration::from_secs(1);
+        rooms.join_user(&room("r"), &"ann".into(), Bytes::new(), (NOW, second), None).unwrap();
+        join(&rooms, "r", 1, "ann").unwrap();
+        assert!(!rooms.expire(second)[0].1.last);
+        assert!(rooms.leave(&room("r"), ConnId(1)).unwrap().last);
+    }
+
+    #[test]
+    fn audience_is_a_snapshot() {
+        let rooms = Rooms::new();
+        join(&rooms, "r", 1, "ann").unwrap();
+        let before = rooms.audience(&room("r")).unwrap();
+        join(&rooms, "r", 2, "bob").unwrap();
+        assert_eq!(before.len(), 1);
+        assert_eq!(rooms.audience(&room("r")).unwrap().len(), 2);
+    }
+
+    #[test]
+    fn members_look_like_the_contract() {
+        let rooms = Rooms::new();
+        let meta = Bytes::from_static(br#"{"fullName":"Ann"}"#);
+        rooms.join(&room("r"), (ConnId(1), ()), &"ann".into(), meta, NOW, None).unwrap();
+        assert_eq!(
+            serde_json::to_string(&rooms.members(&room("r"))).unwrap(),
+            r#"[{"user":"ann","joinedAt":0,"lastSeen":0,"connections":1,"meta":{"fullName":"Ann"}}]"#
+        );
+    }
+}

@@ -1,0 +1,324 @@
+//! What goes where: namespaces, endpoints, events, routes, injected events and methods of all enabled plugins,
+//! built once from their manifests. A conflict between two plugins is a start-up error that names both.
+
+use std::{collections::HashMap, sync::Arc};
+
+use crate::{
+    manifest::{AuthMode, Manifest},
+    metrics::{ConnectionsGauge, Metrics, PluginMetrics},
+    namespace::{Params, Pattern},
+    port::PluginId,
+};
+
+/// A manifest and what the configuration changes about it.
+#[derive(Debug, Clone)]
+pub struct Install {
+    /// What the plugin declares.
+    pub manifest: Manifest,
+    /// Takes the place of the declared namespaces.
+    pub namespace: Option<String>,
+    /// Takes the place of the declared `auth` of namespaces and endpoints.
+    pub auth: Option<AuthMode>,
+}
+
+impl From<Manifest> for Install {
+    fn from(manifest: Manifest) -> Self {
+        Self { manifest, namespace: None, auth: None }
+    }
+}
+
+/// An enabled plugin.
+#[derive(Debug)]
+pub struct Slot {
+    /// Its manifest.
+    pub manifest: Manifest,
+    /// Its metrics.
+    pub metrics: PluginMetrics,
+}
+
+/// Where the events of one namespace or endpoint go.
+#[derive(Debug)]
+pub struct Space {
+    /// `socketio` or `websocket`.
+    pub gateway: &'static str,
+    /// The declared path.
+    pub pattern: Pattern,
+    /// The strictest of the plugins that share it.
+    pub auth: AuthMode,
+    /// The plugins that serve it, in order of configuration.
+    pub plugins: Vec<PluginId>,
+    /// Open connections.
+    pub connections: ConnectionsGauge,
+    events: HashMap<String, (PluginId, u32)>,
+    fallback: Option<(PluginId, u32)>,
+}
+
+impl Space {
+    /// Who takes an event of this name.
+    pub fn taker(&self, event: &str) -> Option<(PluginId, u32)> {
+        self.events.get(event).copied().or(self.fallback)
+    }
+}
+
+#[derive(Debug)]
+struct Route {
+    pattern: Pattern,
+    method: String,
+    plugin: PluginId,
+    handler: u32,
+    auth: AuthMode,
+    body_limit: usize,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub enum Routed {
+    /// To this route.
+    Found(RouteMatch),
+    /// The path exists, with these methods.
+    WrongMethod(Vec<String>),
+    /// No such path.
+    NotFound,
+}
+
+/// A route that takes a request.
+#[derive(Debug)]
+pub struct RouteMatch {
+    /// Largest body in bytes.
+    pub body_limit: usize,
+    pub(crate) plugin: PluginId,
+    pub(crate) handler: u32,
+    pub(crate) auth: AuthMode,
+    pub(crate) params: Params,
+}
+
+/// Everything that can be addressed.
+#[derive(Debug, Default)]
+pub struct Table {
+    /// Enabled plugins, by [`PluginId`].
+    pub slots: Vec<Slot>,
+    spaces: Vec<Arc<Space>>,
+    routes: Vec<Route>,
+}
+
+impl Table {
+    /// Builds the table.
+    ///
+    /// # Errors
+    /// A sentence naming the plugins that want the same thing, or the plugin with a bad path.
+    pub fn build(installs: Vec<Install>, metrics: &Metrics) -> Result<Self, String> {
+        let mut table = Self::default();
+        let mut spaces: Vec<Space> = Vec::new();
+        for (index, install) in installs.into_iter().enumerate() {
+            let plugin = PluginId(u16::try_from(index).map_err(|_| "too many plugins".to_owned())?);
+            add_spaces(&mut spaces, &table.slots, plugin, &install, metrics)?;
+            table.add_routes(plugin, &install.manifest)?;
+            let metrics = metrics.plugin(&install.manifest.name);
+            table.slots.push(Slot { manifest: install.manifest, metrics });
+        }
+        spaces.sort_by_key(|space| space.pattern.params());
+        table.routes.sort_by_key(|route| route.pattern.params());
+        table.spaces = spaces.into_iter().map(Into::into).collect();
+        Ok(table)
+    }
+
+    /// The namespace or endpoint that takes connections under `path`, and its parameters.
+    pub fn space(&self, gateway: &str, path: &str) -> Option<(&Arc<Space>, Params)> {
+        let fits = |space: &&Arc<Space>| space.gateway == gateway;
+        self.spaces.iter().filter(fits).find_map(|space| Some((space, space.pattern.matches(path, false)?)))
+    }
+
+    /// The paths of plain WebSocket endpoints.
+    pub fn endpoints(&self) -> Vec<String> {
+        let endpoints = self.spaces.iter().filter(|space| space.gateway == "websocket");
+        endpoints.map(|space| space.pattern.as_str().to_owned()).collect()
+    }
+
+    /// The route that takes a request.
+    pub fn route(&self, method: &str, path: &str) -> Routed {
+        let mut allowed = Vec::new();
+        for route in &self.routes {
+            let Some(params) = route.pattern.matches(path, true) else { continue };
+            if route.method == method {
+                let &Route { plugin, handler, auth, body_limit, .. } = route;
+                return Routed::Found(RouteMatch { body_limit, plugin, handler, auth, params });
+            }
+            allowed.push(route.method.clone());
+        }
+        if allowed.is_empty() { Routed::NotFound } else { Routed::WrongMethod(allowed) }
+    }
+
+    fn add_routes(&mut self, plugin: PluginId, manifest: &Manifest) -> Result<(), String> {
+        for (handler, declared) in manifest.routes.iter().enumerate() {
+            let pattern =
+                Pattern::parse(&declared.path).map_err(|e| format!("plugin {}: {e}", manifest.name))?;
+            let taken = |r: &&Route| r.method == declared.method && r.pattern.clashes(&pattern);
+            if let Some(other) = self.routes.iter().find(taken) {
+                let other =
+                    self.slots.get(usize::from(other.plugin.0)).map_or(&manifest.name, |s| &s.manifest.name);
+                return Err(format!(
+                    "plugins {other} and {} both serve {} {}",
+                    manifest.name, declared.method, declared.path
+                ));
+            }
+            self.routes.push(Route {
+                pattern,
+                method: declared.method.clone(),
+                plugin,
+                handler: handler as u32,
+                auth: declared.auth,
+                body_limit: declared.body_limit,
+            });
+        }
+        Ok(())
+    }
+}
+
+fn add_spaces(
+    spaces: &mut Vec<Space>,
+    slots: &[Slot],
+    plugin: PluginId,
+    install: &Install,
+    metrics: &Metrics,
+) -> Result<(), String> {
+    let manifest = &install.manifest;
+    let declared_auth = manifest.namespaces.first().map(|n| n.auth).unwrap_or_default();
+    let namespaces: Vec<(&str, AuthMode)> = match &install.namespace {
+        Some(path) => vec![(path, install.auth.unwrap_or(declared_auth))],
+        None => manifest.namespaces.iter().map(|n| (&*n.path, install.auth.unwrap_or(n.auth))).collect(),
+    };
+    let endpoints = manifest.endpoints.iter().map(|e| (&*e.path, install.auth.unwrap_or(e.auth)));
+    let all = namespaces
+        .into_iter()
+        .map(|(path, auth)| ("socketio", path, auth))
+        .chain(endpoints.map(|(path, auth)| ("websocket", path, auth)));
+    for (gateway, path, auth) in all {
+        let pattern = Pattern::parse(path).map_err(|e| format!("plugin {}: {e}", manifest.name))?;
+        let shared = spaces.iter_mut().find(|s| s.gateway == gateway && s.pattern.clashes(&pattern));
+        let space = match shared {
+            Some(space) => space,
+            None => {
+                let connections = metrics.connections(gateway, path);
+                spaces.push(Space {
+                    gateway,
+                    pattern,
+                    auth,
+                    plugins: Vec::new(),
+                    connections,
+                    events: HashMap::new(),
+                    fallback: None,
+                });
+                let last = spaces.len() - 1;
+                &mut spaces[last]
+            }
+        };
+        space.auth = space.auth.max(auth);
+        space.plugins.push(plugin);
+        add_events(space, slots, plugin, manifest)?;
+    }
+    Ok(())
+}
+
+fn add_events(
+    space: &mut Space,
+    slots: &[Slot],
+    plugin: PluginId,
+    manifest: &Manifest,
+) -> Result<(), String> {
+    for (handler, event) in manifest.events.iter().enumerate() {
+        let target = (plugin, handler as u32);
+        let before = if event.name == "*" {
+            space.fallback.replace(target)
+        } else {
+            space.events.insert(event.name.clone(), target)
+        };
+        if let Some((other, _)) = before {
+            let other = slots.get(usize::from(other.0)).map_or(&manifest.name, |s| &s.manifest.name);
+            return Err(format!(
+                "plugins {other} and {} both declare the event `{}` on the namespace {}",
+                manifest.name, event.name, space.pattern
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Event, Namespace, Route};
+
+    fn plugin(name: &str, namespace: &str, events: &[&str], routes: &[(&str, &str)]) -> Install {
+        let event = |name: &&str| Event {
+            name: (*name).into(),
+            schema: None,
+            ack: None,
+            description: String::new(),
+            timeout_ms: None,
+        };
+        let route = |(method, path): &(&str, &str)| Route {
+            method: (*method).into(),
+            path: (*path).into(),
+            auth: AuthMode::None,
+            body_limit: 10,
+            schema: None,
+            response: None,
+            description: String::new(),
+        };
+        Manifest {
+            name: name.into(),
+            namespaces: vec![Namespace { path: namespace.into(), auth: AuthMode::Optional }],
+            events: events.iter().map(event).collect(),
+            routes: routes.iter().map(route).collect(),
+            ..Manifest::default()
+        }
+        .into()
+    }
+
+    fn table(installs: Vec<Install>) -> Result<Table, String> {
+        Table::build(installs, &Metrics::new())
+    }
+
+    #[test]
+    fn events_go_to_their_plugin() {
+        let table = table(vec![plugin("a", "/", &["x", "*"], &[]), plugin("b", "/", &["y"], &[])]).unwrap();
+        let (space, _) = table.space("socketio", "/").unwrap();
+        assert_eq!(space.plugins, [PluginId(0), PluginId(1)]);
+        assert_eq!(space.taker("x"), Some((PluginId(0), 0)));
+        assert_eq!(space.taker("y"), Some((PluginId(1), 0)));
+        assert_eq!(space.taker("z"), Some((PluginId(0), 1)));
+        assert!(table.space("websocket", "/").is_none());
+    }
+
+    #[test]
+    fn conflicts_name_both_plugins() {
+        let events = table(vec![plugin("a", "/", &["x"], &[]), plugin("b", "/", &["x"], &[])]);
+        assert_eq!(events.unwrap_err(), "plugins a and b both declare the event `x` on the namespace /");
+        let get = [("GET", "/m/{id}")];
+        let routes =
+            table(vec![plugin("a", "/a", &[], &get), plugin("b", "/b", &[], &[("GET", "/m/{name}")])]);
+        assert_eq!(routes.unwrap_err(), "plugins a and b both serve GET /m/{name}");
+    }
+
+    #[test]
+    fn strictest_auth_holds_for_sharers() {
+        let mut strict = plugin("b", "/", &[], &[]);
+        strict.auth = Some(AuthMode::Required);
+        let table = table(vec![plugin("a", "/", &[], &[]), strict]).unwrap();
+        assert_eq!(table.space("socketio", "/").unwrap().0.auth, AuthMode::Required);
+    }
+
+    #[test]
+    fn plain_segments_win_over_params() {
+        let routes = [("GET", "/r/{id}"), ("GET", "/r/stats"), ("POST", "/r/{id}")];
+        let table = table(vec![plugin("a", "/", &[], &routes)]).unwrap();
+        let handler = |method, path| match table.route(method, path) {
+            Routed::Found(found) => Some(found.handler),
+            _ => None,
+        };
+        assert_eq!(handler("GET", "/r/stats"), Some(1));
+        assert_eq!(handler("GET", "/r/7"), Some(0));
+        assert!(matches!(table.route("PUT", "/r/7"), Routed::WrongMethod(m) if m == ["GET", "POST"]));
+        assert!(matches!(table.route("GET", "/x"), Routed::NotFound));
+    }
+}
