@@ -1,0 +1,23 @@
+//! The bus behind the hub's port: a twin inside one process and NATS. Topics become subjects here, and nothing
+//! that a user named reaches a subject unencoded.
+
+mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
+mod counts;
+mod inbox;
+mod limits;
+mod memory;
+mod message;
+#[cfg(feature = "nats")]
+mod micro;
+#[cfg(feature = "nats")]
+mod nats;
+pub mod subject;
+#[cfg(feature = "conformance")]
+pub mod testing;
+
+pub use config::{NatsConfig, NatsTls};
+pub use memory::MemoryBus;
+#[cfg(feature = "nats")]
+pub use nats::{NatsBus, connect};
