@@ -36,10 +36,12 @@ impl Rules {
 
     /// The identity, when all claims are as they must be at `now`.
     pub(crate) fn check(&self, claims: Map<String, Value>, now: SystemTime) -> Result<Identity, AuthFailure> {
-        let ends = date(&claims, "exp")?.ok_or(AuthFailure::Claims)? + self.leeway;
-        if now >= ends {
+        let exp = date(&claims, "exp")?.ok_or(AuthFailure::Claims)?;
+        if now >= exp + self.leeway {
             return Err(AuthFailure::Expired);
         }
+        // Leeway forgives clocks that differ when a token is shown. A connection that lives on it ends at `exp`.
+        let ends = if now < exp { exp } else { exp + self.leeway };
         if date(&claims, "nbf")?.is_some_and(|begins| now + self.leeway < begins) {
             return Err(AuthFailure::NotYetValid);
         }

@@ -30,7 +30,7 @@ fn takes_over_all_claims() {
     assert_eq!(identity.email.as_deref(), Some("a@x.org"));
     assert_eq!(identity.roles, ["host"]);
     assert_eq!(identity.claims["org"], 3);
-    assert_eq!(identity.expires_at, Some(UNIX_EPOCH + Duration::from_secs(NOW + 65)));
+    assert_eq!(identity.expires_at, Some(UNIX_EPOCH + Duration::from_secs(NOW + 60)));
 }
 
 #[test]
@@ -90,6 +90,14 @@ fn leeway_counts_both_ways() {
     assert_eq!(outcome(NOW - 5, 0), Err(AuthFailure::Expired));
     assert_eq!(outcome(NOW + 60, NOW + 5), Ok(()));
     assert_eq!(outcome(NOW + 60, NOW + 6), Err(AuthFailure::NotYetValid));
+}
+
+#[test]
+fn live_connections_end_at_exp() {
+    let ends = |exp: u64| check_plain(json!({"exp": exp, "sub": "u"})).unwrap().expires_at;
+    let at = |seconds: u64| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    assert_eq!(ends(NOW + 60), at(NOW + 60));
+    assert_eq!(ends(NOW - 2), at(NOW + 3), "shown within the leeway of 5 s");
 }
 
 #[test]
