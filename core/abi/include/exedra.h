@@ -277,6 +277,11 @@ typedef struct {
   exedra_status (*count)(const exedra_host *, exedra_slice room, exedra_result *out);
   /* Asks for REFRESH of states[state] for the room: at once, or when its window has passed. */
   exedra_status (*refresh)(const exedra_host *, uint32_t state, exedra_slice room);
+  /* As `join`, but the connection counts for the member `user`, who is whoever the plugin says. A place that the member
+   * holds without a connection becomes the connection's: it ends with it. EXEDRA_E_CONFLICT when the connection is in
+   * the room for another member. */
+  exedra_status (*join_as)(const exedra_host *, exedra_conn, exedra_slice room, exedra_slice user, exedra_slice meta,
+                           uint64_t max_members, exedra_result *out);
 } exedra_room_ext;
 #define EXEDRA_ROOM "exedra.room/1"
 
@@ -356,7 +361,7 @@ EXEDRA_ASSERT(offsetof(exedra_host, instance) == 8, "exedra_host.instance");
 EXEDRA_ASSERT(sizeof(exedra_message) == 72, "exedra_message");
 EXEDRA_ASSERT(offsetof(exedra_message, args) == 40, "exedra_message.args");
 EXEDRA_ASSERT(sizeof(exedra_socket_ext) == 48, "exedra_socket_ext");
-EXEDRA_ASSERT(sizeof(exedra_room_ext) == 72, "exedra_room_ext");
+EXEDRA_ASSERT(sizeof(exedra_room_ext) == 80, "exedra_room_ext");
 EXEDRA_ASSERT(sizeof(exedra_kv_ext) == 40, "exedra_kv_ext");
 EXEDRA_ASSERT(sizeof(exedra_bus_ext) == 24, "exedra_bus_ext");
 EXEDRA_ASSERT(sizeof(exedra_time_ext) == 24, "exedra_time_ext");

@@ -144,6 +144,17 @@ pub struct RoomExt {
     pub members: Option<unsafe extern "C" fn(host: *const Host, room: Slice, out: *mut RawResult) -> Status>,
     pub count: Option<unsafe extern "C" fn(host: *const Host, room: Slice, out: *mut RawResult) -> Status>,
     pub refresh: Option<unsafe extern "C" fn(host: *const Host, state: u32, room: Slice) -> Status>,
+    pub join_as: Option<
+        unsafe extern "C" fn(
+            host: *const Host,
+            conn: Conn,
+            room: Slice,
+            user: Slice,
+            meta: Slice,
+            max_members: u64,
+            out: *mut RawResult,
+        ) -> Status,
+    >,
 }
 
 /// `expected` of [`KvExt`]: whatever the revision.

@@ -5,6 +5,7 @@ mod config;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod counts;
+mod home;
 mod inbox;
 mod limits;
 mod memory;

@@ -21,6 +21,7 @@ use tokio::sync::oneshot;
 
 use crate::{
     counts::Counts,
+    home::Home,
     inbox::{Inbox, Offer, inbox},
     limits::{MAX_PAYLOAD, MAX_REQUESTS, bounded},
     message,
@@ -32,6 +33,7 @@ pub struct MemoryBus {
     hall: Arc<Hall>,
     metrics: Arc<Metrics>,
     counts: Arc<Counts>,
+    home: Home,
     /// Names are encoded here too, so that what is too long for NATS is too long here.
     subjects: Subjects,
 }
@@ -65,7 +67,7 @@ impl MemoryBus {
         #[expect(clippy::expect_used, reason = "a literal")]
         let subjects = Subjects::new("exedra").expect("a prefix");
         let counts = Arc::new(Counts::new(&metrics));
-        Arc::new(Self { hall: Arc::default(), metrics, counts, subjects })
+        Arc::new(Self { hall: Arc::default(), metrics, counts, home: Home::here(), subjects })
     }
 
     fn message(
@@ -108,7 +110,7 @@ impl Bus for MemoryBus {
     ) -> Task<Result<BusMessage, BusError>> {
         let message = self.message(topic, &[], payload);
         let (hall, counts) = (self.hall.clone(), self.counts.clone());
-        Box::pin(async move {
+        self.home.host(Box::pin(async move {
             let mut message = message?;
             let (answer, waiting) = hall.wait()?;
             message.reply = Some(Topic::Reply(waiting.address.clone()));
@@ -121,7 +123,7 @@ impl Bus for MemoryBus {
                 Ok(Ok(answer)) => Ok(answer),
                 _ => Err(BusError::Timeout),
             }
-        })
+        }))
     }
 
     fn state(&self) -> BusState {

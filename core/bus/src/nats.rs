@@ -42,6 +42,7 @@ use self::{
 use crate::{
     NatsConfig,
     counts::Counts,
+    home::Home,
     inbox::inbox,
     limits::{MAX_REQUESTS, bounded},
     memory::plugin_of,
@@ -65,6 +66,7 @@ pub struct NatsBus {
     link: Arc<Link>,
     metrics: Arc<Metrics>,
     counts: Arc<Counts>,
+    home: Home,
     services: Arc<Services>,
     announced: Announced,
     /// One permit per request that waits for its answer.
@@ -110,6 +112,7 @@ pub async fn connect(
         link,
         metrics,
         counts,
+        home: Home::here(),
         services: Arc::default(),
         announced: Announced::default(),
         requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
@@ -208,7 +211,7 @@ impl Bus for NatsBus {
         let subject = self.open().and_then(|()| self.subjects.subject(topic));
         let permit = self.requests.clone().try_acquire_owned();
         let (client, counts) = (self.client.clone(), self.counts.clone());
-        Box::pin(async move {
+        self.home.host(Box::pin(async move {
             let subject = subject?;
             let _permit =
                 permit.map_err(|_| BusError::Unavailable("too many requests are waiting".to_owned()))?;
@@ -233,7 +236,7 @@ impl Bus for NatsBus {
                 headers: header_list(answer.headers.as_ref()),
                 payload: answer.payload,
             })
-        })
+        }))
     }
 
     fn state(&self) -> BusState {

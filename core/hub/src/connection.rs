@@ -71,6 +71,8 @@ pub(crate) struct State {
     asked: Option<Box<Asked>>,
     /// When the identity ends.
     pub(crate) expires_at: Option<SystemTime>,
+    /// What is to be done as soon as the client has seen CONNECT.
+    after_open: Option<Box<dyn FnOnce() + Send>>,
 }
 
 #[derive(Default)]
@@ -147,6 +149,21 @@ impl Connection {
             self.outbox.push(&frame, class);
         }
         self.gate.store(OPEN, Ordering::Release);
+        let after = state.after_open.take();
+        drop(state);
+        if let Some(after) = after {
+            after();
+        }
+    }
+
+    /// Keeps something to be done until the client has seen CONNECT; gives it back when there is nothing to wait for.
+    pub(crate) fn after_open<F: FnOnce() + Send + 'static>(&self, after: F) -> Result<(), F> {
+        let mut state = self.state.lock();
+        if self.gate.load(Ordering::Acquire) != HELD {
+            return Err(after);
+        }
+        state.after_open.get_or_insert_with(|| Box::new(after));
+        Ok(())
     }
 
     /// Queues a frame for the client.
@@ -182,6 +199,7 @@ impl Connection {
         }
         state.held = Vec::new();
         state.data = Vec::new();
+        state.after_open = None;
         state.asked = None; // whoever waits for an acknowledgement sees the sender go
         Some(Remains { rooms: std::mem::take(&mut state.rooms), expires_at: state.expires_at })
     }

@@ -18,7 +18,6 @@ use std::{
     time::SystemTime,
 };
 
-use futures_channel::oneshot;
 use parking_lot::Mutex;
 
 use crate::{
@@ -176,15 +175,9 @@ impl Hub {
         }
     }
 
-    /// Calls a plugin from outside its executor: the call runs there, the answer comes back here.
+    /// Calls a plugin and waits for its reply; [`Plugins::call`] sees to it that plugin code runs on its own executor.
     async fn call(&self, plugin: PluginId, call: Call) -> Result<Reply, Refusal> {
-        let plugins = self.plugins()?.clone();
-        let (sender, receiver) = oneshot::channel();
-        let running = plugins.clone();
-        plugins.spawn(Box::pin(async move {
-            let _ = sender.send(running.call(plugin, call).await); // the caller may have gone
-        }));
-        receiver.await.unwrap_or_else(|_| Err(Refusal::new(Code::Internal, "the plugin's call was lost")))
+        self.plugins()?.call(plugin, call).await
     }
 }
 

@@ -228,6 +228,11 @@ impl<T: Clone> Rooms<T> {
         self.shard(key).get(key).map(|room| room.audience.clone())
     }
 
+    /// The member that a connection counts for in a room.
+    pub fn member_of(&self, key: &RoomKey, conn: ConnId) -> Option<Arc<str>> {
+        self.shard(key).get(key)?.audience.get(&conn).map(|seat| seat.user.clone())
+    }
+
     /// The connections that a user has in a room.
     pub fn connections_of(&self, key: &RoomKey, user: &str) -> Vec<ConnId> {
         let Some(audience) = self.audience(key) else { return Vec::new() };

@@ -63,6 +63,11 @@ impl Hub {
         self.table().is_some_and(|table| table.space(gateway, path).is_some())
     }
 
+    /// Whether a namespace or endpoint wants tokens; `None` when it does not exist.
+    pub fn auth_mode(&self, gateway: &str, path: &str) -> Option<AuthMode> {
+        self.table().and_then(|table| table.space(gateway, path)).map(|(space, _)| space.auth)
+    }
+
     /// The paths of plain WebSocket endpoints.
     pub fn endpoints(&self) -> Vec<String> {
         self.table().map(super::Table::endpoints).unwrap_or_default()
@@ -168,8 +173,13 @@ impl Hub {
     }
 
     /// Ends a connection from the hub's side, telling the client in its protocol. The link stays where the
-    /// protocol can end a namespace alone.
+    /// protocol can end a namespace alone. One that is being made is let in first, so that the client hears what was
+    /// emitted to it, and why.
     pub(super) fn close(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason) {
+        let (hub, held) = (self.clone(), connection.clone());
+        if connection.after_open(move || hub.close(&held, reason)).is_ok() {
+            return;
+        }
         match connection.format.goodbye() {
             Some(frame) => {
                 connection.send(&frame, Class::Reliable);

@@ -155,22 +155,61 @@ impl Hub {
         meta: Bytes,
         max_members: Option<u64>,
     ) -> Result<Joined, Refusal> {
+        let user = self.own(plugin, conn)?.user();
+        self.seat(plugin, conn, room, &user, meta, max_members)
+    }
+
+    /// Puts a connection into a room as a member that the plugin names. A lease of the member ends: the connection
+    /// holds its place from now on.
+    ///
+    /// # Errors
+    /// As [`Hub::join`]; `CONFLICT` when the connection is in the room as another member.
+    pub fn join_as(
+        self: &Arc<Self>,
+        plugin: PluginId,
+        conn: ConnId,
+        room: &str,
+        user: &str,
+        meta: Bytes,
+        max_members: Option<u64>,
+    ) -> Result<Joined, Refusal> {
+        self.named(user, "member")?;
+        let user = user.into();
+        let joined = self.seat(plugin, conn, room, &user, meta, max_members)?;
+        let key = self.room(plugin, room)?;
+        if let Some(left) = self.rooms.end_lease(&key, &user) {
+            self.settle_left(&key, left); // the member itself stays, unless the connection has gone meanwhile
+        }
+        Ok(joined)
+    }
+
+    fn seat(
+        self: &Arc<Self>,
+        plugin: PluginId,
+        conn: ConnId,
+        room: &str,
+        user: &Arc<str>,
+        meta: Bytes,
+        max_members: Option<u64>,
+    ) -> Result<Joined, Refusal> {
         let key = self.room(plugin, room)?;
         let connection = self.own(plugin, conn)?;
-        let user = connection.user();
         // Held across the join, so that a connection that ends now either sees this room or refuses the join.
         let mut state = connection.state.lock();
         if connection.is_closed() {
             return Err(Refusal::new(Code::Gone, "the connection has ended"));
         }
         let is_in = state.rooms.contains(&key);
+        if is_in && self.rooms.member_of(&key, conn).is_some_and(|member| member != *user) {
+            return Err(Refusal::new(Code::Conflict, "the connection is in the room as another member"));
+        }
         if !is_in && state.rooms.len() >= self.parts.limits.rooms_per_connection {
             return Err(Refusal::new(Code::RateLimited, "the connection is in too many rooms"));
         }
         let now = self.parts.clock.now();
         let joined = self
             .rooms
-            .join(&key, (conn, connection.clone()), &user, meta, now, max_members)
+            .join(&key, (conn, connection.clone()), user, meta, now, max_members)
             .map_err(|Full| full())?;
         if !is_in {
             state.rooms.push(key);

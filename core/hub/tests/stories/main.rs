@@ -19,7 +19,7 @@ use exedra_hub::{
     port::{Call, Clock, PluginId, Reply, Topic},
 };
 use parking_lot::Mutex;
-use stage::{PlainFormat, Stage, event, format, plugin, text};
+use stage::{Client, PlainFormat, Stage, event, format, plugin, text};
 
 const PLUGIN: PluginId = PluginId(0);
 const NONE: AuthMode = AuthMode::None;
@@ -383,4 +383,40 @@ async fn draining_hub_refuses_newcomers() {
     let refusal = stage.hub.connect(stage.knock(None, &format(), &outbox)).await.unwrap_err();
     assert_eq!(refusal.code, Code::ShuttingDown);
     assert!(outbox.push(&text("x"), Class::Reliable) == exedra_hub::outbox::Pushed::Queued);
+}
+
+#[tokio::test]
+async fn goodbye_waits_for_connect() {
+    let stage = Stage::new(vec![plugin("p", NONE, &[]).into()], Limits::default(), |hub, plugin, call| {
+        Box::pin(async move {
+            if let Call::Connect { conn } = call {
+                hub.emit(plugin, conn.id, Message::new("no", "[]"), Class::Reliable)?;
+                hub.kick(plugin, conn.id)?;
+            }
+            Ok(Reply::Empty)
+        })
+    });
+    let client = stage.client(None, &format()).await;
+    assert_eq!(client.seen()[..2], ["CONNECT", "no []"]);
+    assert!(client.connection.is_closed());
+    assert_eq!(stage.hub.connection_count(), 0);
+}
+
+#[tokio::test]
+async fn plugin_names_its_members() {
+    let (stage, notes) = noting(vec![plugin("p", NONE, &[]).into()]);
+    let (one, two) = (stage.client(None, &format()).await, stage.client(None, &format()).await);
+    let join = |client: &Client, user: &str| {
+        stage.hub.join_as(PLUGIN, client.connection.id(), "r", user, Bytes::new(), Some(1))
+    };
+    stage.hub.join_user(PLUGIN, "r", "ann", Bytes::new(), Duration::from_secs(60), Some(1)).unwrap();
+    assert!(!join(&one, "ann").unwrap().first, "the lease held the place");
+    assert!(join(&two, "ann").is_ok(), "one member, two connections");
+    assert_eq!(join(&one, "bob").unwrap_err().code, Code::Conflict);
+    stage.hub.disconnect(&one.connection, CloseReason::TransportLost);
+    assert_eq!(stage.hub.count(PLUGIN, "r"), 1);
+    stage.hub.disconnect(&two.connection, CloseReason::TransportLost);
+    stage.settle().await;
+    assert_eq!(stage.hub.count(PLUGIN, "r"), 0, "the lease had ended");
+    assert_eq!(notes.lock().iter().filter(|note| *note == "ann left r").count(), 1);
 }

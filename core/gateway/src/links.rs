@@ -1,0 +1,83 @@
+//! All links that live, so that a stop can reach and await them.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use exedra_hub::{CloseReason, outbox::Outbox};
+use parking_lot::Mutex;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How long tasks may take to end after their links were closed.
+const FAREWELL: Duration = Duration::from_secs(5);
+
+/// The links and tasks of a gateway.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    /// Bounded by the limit of connections: an entry lives as long as its link.
+    outboxes: Mutex<HashMap<u64, Weak<Outbox>>>,
+    next: AtomicU64,
+    tasks: TaskTracker,
+    /// Cancelled when no new link may begin.
+    stopping: CancellationToken,
+}
+
+/// A link's entry; dropping it takes it out.
+#[derive(Debug)]
+pub(crate) struct Registered {
+    links: Arc<Links>,
+    id: u64,
+}
+
+impl Links {
+    /// Enters a link.
+    pub(crate) fn register(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Registered {
+        let id = self.next.fetch_add(1, Ordering::Relaxed);
+        self.outboxes.lock().insert(id, Arc::downgrade(outbox));
+        Registered { links: self.clone(), id }
+    }
+
+    /// Runs a task that a stop waits for.
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// The sign that the gateway is stopping.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.stopping
+    }
+
+    /// Closes all links, spread over `over`, and waits for their tasks; those that do not end are left behind.
+    pub(crate) async fn drain(&self, over: Duration) {
+        self.stopping.cancel();
+        let outboxes: Vec<_> = self.outboxes.lock().values().cloned().collect();
+        let start = tokio::time::Instant::now();
+        let count = u32::try_from(outboxes.len()).unwrap_or(u32::MAX).max(1);
+        for (i, outbox) in (0u32..).zip(outboxes) {
+            if i % 16 == 0 {
+                tokio::time::sleep_until(start + over / count * i).await;
+            }
+            if let Some(outbox) = outbox.upgrade() {
+                outbox.close(CloseReason::ShuttingDown);
+            }
+        }
+        for outbox in self.outboxes.lock().values().filter_map(Weak::upgrade) {
+            outbox.close(CloseReason::ShuttingDown); // came in while the others were being closed
+        }
+        self.tasks.close();
+        if tokio::time::timeout(FAREWELL, self.tasks.wait()).await.is_err() {
+            tracing::warn!(left = self.tasks.len(), "some links did not end in time");
+        }
+    }
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.links.outboxes.lock().remove(&self.id);
+    }
+}

@@ -1,0 +1,202 @@
+//! The way of one call: let in (bounded, refused while the plugin is out of service), told to the plugin, and when
+//! the plugin says "later", parked until it completes, its time is over, or nobody waits any more.
+#![expect(unsafe_code, reason = "tells the plugin that a call is over")]
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use exedra_abi::{CallId, Status};
+use exedra_hub::{
+    Code, Refusal,
+    port::{Call, Reply},
+};
+
+use crate::{
+    answer::Answer,
+    calls::Ended,
+    dispatch::{self, Expects, Returned},
+    entry,
+    executor::Kind,
+    gate::Phase,
+    instance::Instance,
+};
+
+/// A call that was let in; dropping it lets the next one in.
+struct Admitted<'a>(&'a AtomicUsize);
+
+impl Drop for Admitted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// How a call ended, as far as the host can tell.
+enum Outcome {
+    Answered(Status, Answer),
+    TimedOut,
+    GivenUp,
+}
+
+impl Instance {
+    /// Makes one call. Must run on the executor.
+    pub(crate) async fn call(self: Arc<Self>, call: Call) -> Result<Reply, Refusal> {
+        let _admitted = self.admit()?;
+        let (kind, expects, deadline) = (call.kind(), Expects::of(&call), self.deadline_of(&call));
+        let began = Instant::now();
+        let mut open = Open::new(&self)?;
+        let outcome = match self.tell(open.number, call)? {
+            Returned::Finished(status, answer) => Outcome::Answered(status, answer),
+            Returned::Pending => self.parked(open.number, deadline).await,
+        };
+        open.finished = matches!(outcome, Outcome::Answered(..));
+        drop(open);
+        self.judge(kind, expects, began.elapsed(), outcome)
+    }
+
+    fn admit(&self) -> Result<Admitted<'_>, Refusal> {
+        match self.gate.phase() {
+            Phase::Running => {}
+            Phase::Starting => return Err(Refusal::new(Code::Unavailable, "the plugin is starting")),
+            _ => return Err(stopping()),
+        }
+        if let Some(refusal) = self.health.refusal() {
+            return Err(refusal);
+        }
+        let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
+        let admitted = Admitted(&self.in_flight);
+        if before >= self.limit {
+            return Err(Refusal::new(Code::Busy, "the plugin has too many calls under way"));
+        }
+        Ok(admitted)
+    }
+
+    fn tell(&self, number: CallId, call: Call) -> Result<Returned, Refusal> {
+        let running = |phase| phase == Phase::Running;
+        let Some(_inside) = self.enter(call.kind(), running) else { return Err(stopping()) };
+        let returned = dispatch::dispatch(self, number, &call);
+        if let Call::Disconnect { conn, .. } = &call {
+            self.contexts.forget(conn.id);
+        }
+        Ok(returned)
+    }
+
+    /// The manifest may give an event a time of its own.
+    pub(crate) fn deadline_of(&self, call: &Call) -> Duration {
+        let own = match call {
+            Call::Event { handler, .. } => {
+                self.manifest.events.get(*handler as usize).and_then(|e| e.timeout_ms)
+            }
+            _ => None,
+        };
+        own.map_or(self.deadline, Duration::from_millis)
+    }
+
+    /// Waits for the plugin to complete the call. The timer is made only when there is something to wait for.
+    async fn parked(&self, number: CallId, deadline: Duration) -> Outcome {
+        let mut timer = None;
+        poll_fn(|cx| {
+            match self.calls.poll(number, cx.waker()) {
+                Poll::Ready(Ended::Completed(status, answer)) => {
+                    return Poll::Ready(Outcome::Answered(status, answer));
+                }
+                Poll::Ready(Ended::GivenUp) => return Poll::Ready(Outcome::GivenUp),
+                Poll::Pending => {}
+            }
+            let timer = timer.get_or_insert_with(|| self.hub.clock().sleep(deadline));
+            timer.as_mut().poll(cx).map(|()| Outcome::TimedOut)
+        })
+        .await
+    }
+
+    /// Counts the call and puts its end into the hub's words.
+    fn judge(
+        &self,
+        kind: Kind,
+        expects: Expects,
+        took: Duration,
+        outcome: Outcome,
+    ) -> Result<Reply, Refusal> {
+        let (label, reply) = match outcome {
+            Outcome::TimedOut => {
+                tracing::warn!(plugin = &*self.name, kind, "a plugin did not answer in time");
+                ("timeout", Err(Refusal::new(Code::Timeout, "the plugin did not answer in time")))
+            }
+            Outcome::GivenUp => ("refused", Err(stopping())),
+            Outcome::Answered(status, answer) => {
+                if status == Status::PANICKED {
+                    self.panicked(kind, &entry::said(&answer.meta, status));
+                }
+                let label = match status {
+                    Status::OK => "ok",
+                    Status::PANICKED => "panicked",
+                    _ => "refused",
+                };
+                match expects.reply(status, answer) {
+                    Ok(reply) => (label, Ok(reply)),
+                    Err(Some(refusal)) => (label, Err(refusal)),
+                    Err(None) => {
+                        tracing::warn!(plugin = &*self.name, kind, "a plugin's answer breaks the contract");
+                        let refusal =
+                            Refusal::new(Code::Internal, "the plugin gave an answer that cannot be read");
+                        ("refused", Err(refusal))
+                    }
+                }
+            }
+        };
+        self.metrics.called(kind, label, took);
+        reply
+    }
+
+    fn cancel(&self, number: CallId) {
+        let table = self.table();
+        let Some(cancel) = table.cancel else { return };
+        if let Some(_inside) = self.enter("cancel", |phase| phase.polls()) {
+            // SAFETY: may be called from any thread while the instance lives.
+            unsafe { cancel(table.this, number) }
+        }
+    }
+}
+
+fn stopping() -> Refusal {
+    Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again")
+}
+
+/// A call's place in the table of calls, until it has ended one way or another.
+struct Open<'a> {
+    instance: &'a Arc<Instance>,
+    number: CallId,
+    /// Whether the plugin ended it; else it is told to let go.
+    finished: bool,
+}
+
+impl<'a> Open<'a> {
+    fn new(instance: &'a Arc<Instance>) -> Result<Self, Refusal> {
+        let number = instance.calls.open();
+        let number =
+            number.ok_or_else(|| Refusal::new(Code::Busy, "the plugin has too many calls under way"))?;
+        Ok(Self { instance, number, finished: false })
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        let tasks = self.instance.calls.close(self.number);
+        if self.finished {
+            return;
+        }
+        tasks.into_iter().for_each(|task| self.instance.tasks.cancel(task));
+        if self.instance.executor.is_here() {
+            self.instance.cancel(self.number);
+        } else {
+            let (instance, number) = (self.instance.clone(), self.number);
+            self.instance.executor.spawn(async move { instance.cancel(number) }).detach();
+        }
+    }
+}

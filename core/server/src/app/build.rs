@@ -1,0 +1,158 @@
+//! From settings to a hub that listens, one part after the other.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::{Context, anyhow};
+use exedra_auth::AuthError;
+use exedra_bus::{MemoryBus, NatsBus};
+use exedra_gateway::{Gateway, GatewayConfig, LinkLimits};
+use exedra_host::{Host, HostConfig};
+use exedra_hub::{
+    Hub, HubParts,
+    limits::Limits,
+    metrics::Metrics,
+    port::{Authenticator, Bus},
+};
+use exedra_store::RedbStore;
+use tokio::{net::TcpListener, runtime::Handle};
+
+use super::{App, Sources};
+use crate::{
+    admin::{self, Admin},
+    cli::Failure,
+    clock::TokioClock,
+    config::{Config, Loaded, Problem},
+    demo, plugins,
+};
+
+/// Builds every part, in the order in which they need each other.
+pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Result<App, Failure> {
+    let config = &loaded.config;
+    let metrics = Metrics::new();
+    metrics.build_info(crate::VERSION, crate::REVISION, crate::RUSTC);
+    metrics.config_last_reload_successful.set(1);
+    let store = RedbStore::open(&config.store.path, metrics.clone())
+        .map_err(|error| anyhow!("the store cannot be opened: {error}"))?;
+    let (bus, nats) = bus(config, &metrics).await?;
+    let hub = Hub::new(HubParts {
+        clock: Arc::new(TokioClock::new(runtime)),
+        authenticator: authenticator(config)?,
+        store,
+        bus,
+        limits: limits(config),
+        metrics,
+    });
+    let host = plugins(&loaded, &hub)?;
+    let mut tasks = vec![tokio::spawn(hub.run())];
+    let gateway = gateway(config, &hub).await?;
+    let admin = admin(config, &hub, &host, gateway.local_addr(), &mut tasks).await?;
+    Ok(App { sources, hub, host, admin, gateway, nats, tasks, loaded })
+}
+
+async fn bus(
+    config: &Config,
+    metrics: &Arc<Metrics>,
+) -> Result<(Arc<dyn Bus>, Option<Arc<NatsBus>>), Failure> {
+    if config.nats.url.is_none() {
+        return Ok((MemoryBus::new(metrics.clone()), None));
+    }
+    let node = config.cluster.node.clone().unwrap_or_else(|| format!("exedra-{:08x}", rand::random::<u32>()));
+    let nats = exedra_bus::connect(&config.nats, &node, metrics.clone())
+        .await
+        .map_err(|error| anyhow!("NATS cannot be used: {error}"))?;
+    Ok((nats.clone(), Some(nats)))
+}
+
+fn authenticator(config: &Config) -> Result<Option<Arc<dyn Authenticator>>, Failure> {
+    match exedra_auth::build(&config.auth) {
+        Ok(verifier) => Ok(Some(Arc::new(verifier))),
+        Err(AuthError::NoKey) => Ok(None),
+        Err(error) => Err(Problem::new("auth", error.to_string()).into()),
+    }
+}
+
+fn limits(config: &Config) -> Limits {
+    let limits = &config.limits;
+    Limits {
+        inbound_queue: limits.inbound_queue,
+        outbound_buffer: usize::try_from(limits.outbound_buffer.as_u64()).unwrap_or(usize::MAX),
+        rooms_per_connection: limits.rooms_per_connection,
+        ..Limits::default()
+    }
+}
+
+/// Loads every enabled plugin, tells the hub what they declare, and starts them.
+fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<Arc<Host>, Failure> {
+    let state =
+        loaded.config.store.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let host = Host::new(HostConfig::new(state), hub.clone());
+    let mut problems = Vec::new();
+    let mut installs = Vec::new();
+    for (name, table) in loaded.config.plugins.enabled() {
+        match host.load(plugins::spec(loaded, name, table)) {
+            Ok(manifest) => {
+                problems.extend(plugins::needs_key(loaded, name, table, &manifest));
+                installs.push(plugins::install(manifest, table));
+            }
+            Err(error) => problems.extend(plugins::refused(loaded, name, table, &error)),
+        }
+    }
+    if !problems.is_empty() {
+        return Err(problems.into());
+    }
+    hub.install(host.clone(), installs).map_err(|why| Problem::new("plugins", why))?;
+    host.start().map_err(|error| anyhow!(error).context("the plugins cannot be started"))?;
+    Ok(host)
+}
+
+async fn gateway(config: &Config, hub: &Arc<Hub>) -> Result<Gateway, Failure> {
+    let limits = &config.limits;
+    let gateway = GatewayConfig {
+        socketio: config.socketio.clone(),
+        limits: LinkLimits {
+            connections: limits.connections,
+            connections_per_ip: limits.connections_per_ip,
+            connects_per_second: limits.connects_per_second,
+            events_per_second: limits.events_per_second,
+        },
+        origins: config.server.cors.origins.clone(),
+        trusted_proxies: config.server.trusted_proxies.clone(),
+    };
+    let listen = config.server.listen;
+    let bound = Gateway::bind(listen, hub.clone(), gateway, demo::pages(config)).await;
+    Ok(bound.with_context(|| in_use("server.listen", listen))?)
+}
+
+async fn admin(
+    config: &Config,
+    hub: &Arc<Hub>,
+    host: &Arc<Host>,
+    public: SocketAddr,
+    tasks: &mut Vec<tokio::task::JoinHandle<()>>,
+) -> Result<Arc<Admin>, Failure> {
+    let listen = config.admin.listen;
+    let listener = TcpListener::bind(listen).await.with_context(|| in_use("admin.listen", listen))?;
+    let admin = Arc::new(Admin {
+        hub: hub.clone(),
+        host: host.clone(),
+        draining: AtomicBool::new(false),
+        token: config.admin_token().map_err(|why| Problem::new("admin.token_file", why))?,
+        listen: listener.local_addr().context("the admin listener has no address")?,
+        public,
+    });
+    let router = admin::router(admin.clone());
+    tasks.push(tokio::spawn(async move {
+        if let Err(error) = axum::serve(listener, router).await {
+            tracing::error!(%error, "the admin listener has ended");
+        }
+    }));
+    Ok(admin)
+}
+
+fn in_use(key: &str, address: SocketAddr) -> String {
+    format!("cannot listen on {address} ({key})")
+}

@@ -1,0 +1,8 @@
+//! The protocols that Exedra speaks, as pure codecs: bytes in, meaning out. No sockets, no clocks, no tasks, so
+//! every rule can be tested and fuzzed with plain data.
+//!
+//! * [`websocket`]: RFC 6455, both roles: frames, masks, messages, closes, the handshake key.
+//! * [`engineio`]: Engine.IO v4: packets, the payloads of HTTP polling, the OPEN packet.
+
+pub mod engineio;
+pub mod websocket;

@@ -1,0 +1,95 @@
+//! The repository's chores, run as `cargo xtask …`.
+//!
+//! `run` shows the hub at work, `test` runs every test there is and installs what it needs, `soak` runs the long
+//! forms, `suites` runs the official protocol suites from folders the caller has. It only starts other programs:
+//! nothing of the hub is linked in, so that what is tested is the binary people run.
+
+#![allow(clippy::print_stdout, reason = "a command-line tool answers on stdout")]
+
+mod archive;
+mod demo;
+mod report;
+mod steps;
+mod suites;
+mod tools;
+mod workspace;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::workspace::Workspace;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "The repository's chores", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Build the hub and all plugins (release) and serve config/exedra.toml with the demo pages
+    Run {
+        /// Start a nats-server beside the hub and use it as the bus
+        #[arg(long)]
+        nats: bool,
+        /// Handed to `exedra serve` as they are, for example `--set log.level=debug`
+        #[arg(last = true)]
+        serve: Vec<String>,
+    },
+    /// Run every test there is, or only the steps whose name contains one of the words
+    Test {
+        /// Step names or parts of them, for example `clippy` or `e2e`
+        filter: Vec<String>,
+        /// Print the names of the steps and stop
+        #[arg(long)]
+        list: bool,
+    },
+    /// Run the long forms of the end-to-end tests: 50 random kills, 9,000 clients
+    Soak {
+        /// Step names or parts of them
+        filter: Vec<String>,
+    },
+    /// Run the official Engine.IO and Socket.IO protocol suites, unmodified, from folders given here
+    Suites {
+        /// Folder of the Engine.IO v4 suite (with package.json and test-suite.js)
+        #[arg(long)]
+        engineio: Option<PathBuf>,
+        /// Folder of the Socket.IO v5 suite
+        #[arg(long)]
+        socketio: Option<PathBuf>,
+    },
+}
+
+fn main() -> ExitCode {
+    match chore(Cli::parse().chore) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            match error.downcast_ref::<tools::NeedsRoot>() {
+                Some(_) => ExitCode::from(2),
+                None => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn chore(chore: Chore) -> anyhow::Result<ExitCode> {
+    let workspace = Workspace::find()?;
+    match chore {
+        Chore::Run { nats, serve } => demo::run(&workspace, nats, &serve),
+        Chore::Test { list: true, .. } => {
+            for step in steps::all() {
+                println!("{:<16}{}", step.name, step.about);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Chore::Test { filter, list: false } => steps::run(&workspace, &filter, steps::Length::Short),
+        Chore::Soak { filter } => steps::run(&workspace, &filter, steps::Length::Long),
+        Chore::Suites { engineio, socketio } => {
+            suites::run(&workspace, engineio.as_deref(), socketio.as_deref())
+        }
+    }
+}
