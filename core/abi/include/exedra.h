@@ -127,6 +127,8 @@ typedef struct {
   exedra_slice context;
   const exedra_slice *attachments;
   size_t n_attachments;
+  exedra_slice problem; /* what is wrong with the payload by its JSON Schema; empty when nothing is, or with
+                           "validate": "refuse" (the default), where the hub refuses such payloads itself */
 } exedra_event;
 
 typedef struct {
@@ -346,10 +348,11 @@ EXEDRA_ASSERT(sizeof(exedra_result) == 80, "exedra_result");
 EXEDRA_ASSERT(offsetof(exedra_result, payload) == 16, "exedra_result.payload");
 EXEDRA_ASSERT(offsetof(exedra_result, attachments) == 48, "exedra_result.attachments");
 EXEDRA_ASSERT(offsetof(exedra_result, release) == 72, "exedra_result.release");
-EXEDRA_ASSERT(sizeof(exedra_event) == 112, "exedra_event");
+EXEDRA_ASSERT(sizeof(exedra_event) == 128, "exedra_event");
 EXEDRA_ASSERT(offsetof(exedra_event, handler) == 24, "exedra_event.handler");
 EXEDRA_ASSERT(offsetof(exedra_event, name) == 32, "exedra_event.name");
 EXEDRA_ASSERT(offsetof(exedra_event, attachments) == 96, "exedra_event.attachments");
+EXEDRA_ASSERT(offsetof(exedra_event, problem) == 112, "exedra_event.problem");
 EXEDRA_ASSERT(sizeof(exedra_plugin) == 64, "exedra_plugin");
 EXEDRA_ASSERT(sizeof(exedra_entry) == 96, "exedra_entry");
 EXEDRA_ASSERT(offsetof(exedra_entry, id) == 16, "exedra_entry.id");

@@ -28,10 +28,11 @@ const _: () = {
     assert!(offset_of!(RawResult, payload) == 16);
     assert!(offset_of!(RawResult, attachments) == 48);
     assert!(offset_of!(RawResult, release) == 72);
-    assert!(size_of::<Event>() == 112);
+    assert!(size_of::<Event>() == 128);
     assert!(offset_of!(Event, handler) == 24);
     assert!(offset_of!(Event, name) == 32);
     assert!(offset_of!(Event, attachments) == 96);
+    assert!(offset_of!(Event, problem) == 112);
     assert!(size_of::<Plugin>() == 64);
     assert!(size_of::<Entry>() == 96);
     assert!(offset_of!(Entry, id) == 16);

@@ -37,6 +37,7 @@ pub struct Event {
     pub context: Slice,
     pub attachments: *const Slice,
     pub n_attachments: usize,
+    pub problem: Slice,
 }
 
 /// A plugin's instance.

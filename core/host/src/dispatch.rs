@@ -6,11 +6,11 @@ use bytes::Bytes;
 use exedra_abi::{CallId, Event, RawResult, Slice, Status, kind};
 use exedra_hub::{
     Code, Refusal,
-    manifest::Route,
+    manifest::{Route, Validate},
     port::{Call, ConnFacts, HttpRequest, HttpResponse, Reply},
 };
 use serde::Deserialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::{
     answer::{self, Answer},
@@ -35,6 +35,11 @@ pub(crate) enum Returned {
 
 /// Tells the plugin. `call` is the number under which it may complete later.
 pub(crate) fn dispatch(instance: &Instance, number: CallId, call: &Call) -> Returned {
+    let problem = instance.payloads.problem(call).unwrap_or_default();
+    if !problem.is_empty() && instance.manifest.validate == Validate::Refuse {
+        let meta = json!({ "message": problem }).to_string().into();
+        return Returned::Finished(Status::INVALID, Answer { meta, ..Answer::default() });
+    }
     let context = context_of(instance, call);
     let attachments: Vec<Slice> = match call {
         Call::Event { message, .. } => message.attachments.iter().map(|a| Slice::new(a)).collect(),
@@ -45,6 +50,7 @@ pub(crate) fn dispatch(instance: &Instance, number: CallId, call: &Call) -> Retu
     event.context = Slice::new(&context);
     event.attachments = attachments.as_ptr();
     event.n_attachments = attachments.len();
+    event.problem = Slice::text(&problem);
     let mut out = RawResult::EMPTY;
     let table = instance.table();
     let Some(dispatch) = table.dispatch else {
@@ -151,6 +157,7 @@ fn empty(kind: u32) -> Event {
         context: Slice::EMPTY,
         attachments: std::ptr::null(),
         n_attachments: 0,
+        problem: Slice::EMPTY,
     }
 }
 

@@ -242,6 +242,16 @@ pub enum LoadError {
         /// What is wrong with it.
         reason: String,
     },
+    /// A JSON Schema of a payload is none.
+    #[error(
+        "plugin {plugin} declares a payload whose JSON Schema is none: {reason}; this is a fault of the plugin"
+    )]
+    PayloadSchema {
+        /// The name.
+        plugin: String,
+        /// Which one, and what is wrong with it.
+        reason: String,
+    },
     /// The settings do not fit the manifest's JSON Schema.
     #[error("[plugins.{plugin}.settings] is wrong: {}", problems.join("; "))]
     Settings {

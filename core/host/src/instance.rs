@@ -27,6 +27,7 @@ use crate::{
     gate::{Gate, Phase},
     health::Health,
     ops::Operations,
+    payload::Payloads,
     task::Tasks,
 };
 
@@ -38,6 +39,8 @@ pub(crate) struct Instance {
     pub(crate) id: PluginId,
     pub(crate) name: Box<str>,
     pub(crate) manifest: Manifest,
+    /// The schemas that payloads are held against.
+    pub(crate) payloads: Payloads,
     pub(crate) hub: Arc<Hub>,
     pub(crate) executor: Executor,
     pub(crate) health: Arc<Health>,
@@ -103,11 +106,13 @@ pub(crate) struct Parts {
 impl Instance {
     /// Creates and starts the plugin; it takes calls when this returns.
     pub(crate) fn start(parts: Parts, contract: &Contract, settings: &str) -> Result<Arc<Self>, LoadError> {
+        let payloads = Payloads::of(&parts.manifest)?;
         let instance = Arc::new(Self {
             id: parts.id,
             name: parts.manifest.name.as_str().into(),
             metrics: parts.hub.metrics().plugin(&parts.manifest.name),
             manifest: parts.manifest,
+            payloads,
             hub: parts.hub,
             executor: parts.executor,
             health: parts.health,

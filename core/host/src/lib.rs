@@ -31,6 +31,7 @@ mod library;
 mod load;
 mod log;
 mod ops;
+mod payload;
 mod spec;
 mod state;
 mod task;

@@ -36,12 +36,25 @@ pub struct Manifest {
     pub metrics: Vec<Metric>,
     /// JSON Schema of `settings`.
     pub settings: Option<Value>,
+    /// What happens to a payload that does not fit the JSON Schema declared for it.
+    pub validate: Validate,
     /// Whether it wants to be told of connects.
     pub on_connect: bool,
     /// Whether it wants to be told of disconnects.
     pub on_disconnect: bool,
     /// Whether it wants to be told of members leaving rooms.
     pub on_leave: bool,
+}
+
+/// What happens to a payload that does not fit its declared JSON Schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validate {
+    /// The hub refuses it as `INVALID`; the plugin never sees it.
+    #[default]
+    Refuse,
+    /// The plugin is called with the problem beside the payload, and refuses in its own words.
+    Report,
 }
 
 /// A namespace that a plugin serves.

@@ -19,6 +19,8 @@ pub struct Call<'a> {
     pub(crate) payload: &'a [u8],
     pub(crate) context_json: &'a [u8],
     pub(crate) attachments: Vec<&'a [u8]>,
+    /// What is wrong with the payload by its JSON Schema.
+    pub(crate) problem: &'a str,
     pub(crate) hub: &'a Hub,
     pub(crate) context: OnceCell<Arc<Context>>,
 }
@@ -59,6 +61,14 @@ impl Call<'_> {
     /// Copies of the binary attachments.
     pub fn attachments(&self) -> Vec<Bytes> {
         self.attachments.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect()
+    }
+
+    /// Refuses a payload that does not fit its JSON Schema.
+    ///
+    /// # Errors
+    /// What the hub found wrong with it.
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.problem.is_empty() { Ok(()) } else { Err(Error::invalid(self.problem)) }
     }
 
     /// The hub.

@@ -129,6 +129,7 @@ impl<T: FromCall> FromCall for Result<T> {
 
 impl<T: DeserializeOwned + JsonSchema> FromCall for Payload<T> {
     fn from_call(call: &Call<'_>) -> Result<Self> {
+        call.check()?;
         parse_first(call.payload).map(Self)
     }
 
@@ -146,6 +147,7 @@ impl FromCall for Args {
 
 impl<T: DeserializeOwned + JsonSchema> FromCall for Json<T> {
     fn from_call(call: &Call<'_>) -> Result<Self> {
+        call.check()?;
         parse_body(call.payload).map(Self)
     }
 

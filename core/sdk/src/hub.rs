@@ -73,6 +73,13 @@ impl Hub {
         ops::publish(&self.door, room, event, &one_value(payload)?)
     }
 
+    /// The same for what has happened whether services hear of it or not: a bus that is away is only logged.
+    pub fn tell(&self, room: &str, event: &str, payload: &(impl Serialize + ?Sized)) {
+        if let Err(error) = self.out(room, event, payload) {
+            crate::warn!("{event} in room {room:?} not published: {}", error.code_str());
+        }
+    }
+
     /// Asks an outside service: `exedra.rpc.<service>.<method>`. An answer `{"error": {"code", "message"}}` is an
     /// error here.
     ///

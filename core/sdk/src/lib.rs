@@ -62,8 +62,10 @@ mod shelf;
 mod span;
 #[cfg(feature = "testing")]
 pub mod testing;
+pub mod text;
 pub mod time;
 mod user;
+pub mod value;
 
 pub use alarms::Alarms;
 pub use answer::{IntoAck, IntoAnswer, IntoReply};

@@ -35,12 +35,25 @@ pub struct Manifest {
     pub metrics: Vec<Metric>,
     /// JSON Schema of the settings.
     pub settings: Option<Value>,
+    /// Payloads that do not fit their schema come with the problem, so that `#[reject]` can shape the refusal.
+    pub validate: Validate,
     /// Whether it wants to be told of connects.
     pub on_connect: bool,
     /// Whether it wants to be told of disconnects.
     pub on_disconnect: bool,
     /// Whether it wants to be told of members leaving rooms.
     pub on_leave: bool,
+}
+
+/// What happens to a payload that does not fit its declared JSON Schema.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Validate {
+    /// The hub refuses it; the plugin never sees it.
+    Refuse,
+    /// `Payload<T>` and `Json<T>` refuse it with what the hub found.
+    #[default]
+    Report,
 }
 
 /// Whether a token is needed.

@@ -11,12 +11,12 @@ use std::sync::{
 
 use serde::de::DeserializeOwned;
 
-use crate::{Entry, Error, Kv, Result};
+use crate::{Error, Kv, Result};
 
 /// Entries that are read at once.
-const PAGE: u32 = 256;
+const PAGE: u32 = 64;
 /// Pages of one sweep.
-const PAGES: usize = 16;
+const PAGES: usize = 64;
 
 /// The values under a prefix.
 #[derive(Debug)]
@@ -56,17 +56,16 @@ impl Shelf {
         self.count.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Walks on, up to 4096 entries: takes out what is over and gives what stays. Call it from `#[every]`.
+    /// Walks on, up to 4096 entries, and takes out what is over. Call it from `#[every]`.
     ///
     /// # Errors
     /// As [`Kv::list`].
     pub async fn sweep<T: DeserializeOwned>(
         &self,
         kv: &Kv,
-        is_over: impl Fn(&T) -> bool,
-    ) -> Result<Vec<Entry<T>>> {
+        mut is_over: impl FnMut(&T) -> bool,
+    ) -> Result<()> {
         let mut walk = self.walk().clone();
-        let mut stays = Vec::new();
         for _ in 0..PAGES {
             let page = kv.list::<T>(self.prefix, walk.after.as_deref(), PAGE).await?;
             let last = page.len() < PAGE as usize;
@@ -74,7 +73,6 @@ impl Shelf {
             for entry in page {
                 if !is_over(&entry.value) {
                     walk.kept += 1;
-                    stays.push(entry);
                 } else if let Err(error) = kv.remove_revision(&entry.key, entry.revision).await {
                     crate::debug!("not swept: {}", error.code_str());
                 }
@@ -86,7 +84,7 @@ impl Shelf {
             }
         }
         *self.walk() = walk;
-        Ok(stays)
+        Ok(())
     }
 
     fn walk(&self) -> std::sync::MutexGuard<'_, Walk> {

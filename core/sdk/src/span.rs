@@ -35,6 +35,11 @@ impl Span {
         u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// Whether so much time has passed; both in milliseconds since 1970.
+    pub fn is_over(self, since_ms: u64, now_ms: u64) -> bool {
+        since_ms.saturating_add(self.as_ms()) <= now_ms
+    }
+
     /// Reads what people write; `None` when it is no duration.
     pub fn parse(text: &str) -> Option<Self> {
         let mut total = Duration::ZERO;
@@ -140,6 +145,12 @@ mod tests {
         for bad in ["", "5", "s", "5 parsecs", "-1s", "99999999999999999999s"] {
             assert_eq!(Span::parse(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn time_is_over_at_its_end() {
+        assert!(Span::secs(1).is_over(5_000, 6_000) && !Span::secs(1).is_over(5_000, 5_999));
+        assert!(!Span::hours(1).is_over(u64::MAX, 0), "a clock that went back");
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub(crate) fn manifest(header: &Header, handlers: &[Handler]) -> TokenStream {
             metrics: Vec::from([#(#metrics),*]),
             #(#lists,)*
             settings: Option::None,
+            validate: #m::Validate::Report,
             on_connect: #on_connect,
             on_disconnect: #on_disconnect,
             on_leave: #on_leave,

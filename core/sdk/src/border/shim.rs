@@ -183,6 +183,7 @@ unsafe fn open_call<'a>(event: &abi::Event, hub: &'a Hub) -> Result<Call<'a>> {
         context_json: unsafe { event.context.bytes() },
         // SAFETY: as above.
         attachments: unsafe { slices(event.attachments, event.n_attachments) },
+        problem: text(event.problem)?,
         hub,
         context: std::cell::OnceCell::new(),
     })

@@ -59,8 +59,12 @@ async fn refusals_have_the_usual_shape() {
 async fn reject_shapes_bad_payloads_too() {
     let hub = hub();
     let ann = hub.connect("ann").await;
-    for (bad, word) in [(json!({}), "text"), (json!({"text": "a", "more": 1}), "more"), (json!(null), "null")]
-    {
+    for (bad, word) in [
+        (json!({}), "text"),
+        (json!({"text": "a", "more": 1}), "more"),
+        (json!(null), "object"),
+        (json!(["a"]), "object"),
+    ] {
         let error = ann.call::<Value>("say", bad).await.unwrap_err();
         assert_eq!(error["success"], false);
         assert!(error["error"].as_str().unwrap().contains(word), "{error}");
