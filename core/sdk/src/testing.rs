@@ -1,7 +1,7 @@
 //! `TestHub`: a plugin on the real hub and the real host, with a bus and a store in memory and a clock that the test
 //! turns by hand. What passes here has been through the same tables as in production.
 //!
-//! ```ignore
+//! ```text
 //! #[tokio::test]
 //! async fn says_hello() {
 //!     let hub = TestHub::with(greeter::entry(), json!({"greeting": "Hello"}));
