@@ -49,13 +49,13 @@ export function remember(name, value) {
   history.replaceState(null, "", url);
 }
 
-/** Calls REST routes as somebody. Resolves to the body; rejects with the problem's own words. */
+/** Calls REST routes as somebody, or as nobody without a token. Resolves to the body; rejects with the problem's own words. */
 export function rest(token) {
   return async (method, path, body, headers = {}) => {
     const response = await fetch(path, {
       method,
       headers: {
-        authorization: `Bearer ${token}`,
+        ...(token ? { authorization: `Bearer ${token}` } : {}),
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...headers,
       },

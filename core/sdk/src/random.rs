@@ -57,6 +57,11 @@ impl Sequence {
         format!("{:016}", ms.saturating_mul(1000))
     }
 
+    /// When an identifier was made, in milliseconds since 1970; 0 for what is none.
+    pub fn time_ms(id: &str) -> u64 {
+        if Self::made(id) { id[..16].parse::<u64>().unwrap_or_default() / 1000 } else { 0 }
+    }
+
     /// Whether a text looks like such an identifier.
     pub fn made(text: &str) -> bool {
         let all = |text: &str, fits: fn(&u8) -> bool| text.as_bytes().iter().all(fits);
@@ -86,6 +91,7 @@ mod tests {
         let ids = Sequence::default();
         let mut made: Vec<String> = [5, 5, 5, 4, 6, 1_768_905_000_000].map(|ms| ids.next(ms).unwrap()).into();
         assert!(made.is_sorted() && made.iter().all(|id| Sequence::made(id)), "{made:?}");
+        assert_eq!((Sequence::time_ms(&made[5]), Sequence::time_ms("x")), (1_768_905_000_000, 0));
         assert!(made[5] > Sequence::since(1_768_905_000_000) && made[5] < Sequence::since(1_768_905_000_001));
         made.dedup();
         assert_eq!(made.len(), 6);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::{
-    Conn, Error, Hub, Message, Result, Span,
+    Code, Conn, Error, Hub, Message, Result, Span,
     answer::one_value,
     border::{given::Given, ops},
     message::plain,
@@ -102,7 +102,7 @@ impl Room {
     /// Puts a connection into the room. `meta` is what members lists say of the user; `&()` leaves it as it is.
     ///
     /// # Errors
-    /// [`Code::Gone`](crate::Code::Gone) when the connection has ended.
+    /// [`Code::Gone`] when the connection has ended.
     pub fn join(&self, conn: &Conn, meta: &(impl Serialize + ?Sized)) -> Result<Joined> {
         self.join_max(conn, meta, 0)
     }
@@ -110,7 +110,7 @@ impl Room {
     /// The same, unless the room has `max` members already (0: no bound). Holds even when many join at once.
     ///
     /// # Errors
-    /// [`Code::Busy`](crate::Code::Busy) when the room is full.
+    /// [`Code::Busy`] when the room is full.
     pub fn join_max(&self, conn: &Conn, meta: &(impl Serialize + ?Sized), max: u64) -> Result<Joined> {
         read(&ops::join(&self.hub.door, conn.id(), &self.name, &one_value(meta)?, max)?)
     }
@@ -119,7 +119,7 @@ impl Room {
     /// member count once, and a place that the member held by [`Room::join_user`] becomes the connection's.
     ///
     /// # Errors
-    /// As [`Room::join_max`]; [`Code::Conflict`](crate::Code::Conflict) when the connection is in the room as another
+    /// As [`Room::join_max`]; [`Code::Conflict`] when the connection is in the room as another
     /// member.
     pub fn join_as(
         &self,
@@ -134,9 +134,17 @@ impl Room {
     /// Takes a connection out.
     ///
     /// # Errors
-    /// [`Code::NotFound`](crate::Code::NotFound) when it was not in.
+    /// [`Code::NotFound`] when it was not in.
     pub fn leave(&self, conn: &Conn) -> Result<Left> {
         read(&ops::leave(&self.hub.door, conn.id(), &self.name)?)
+    }
+
+    /// The same where being out already is as good: `None` then.
+    ///
+    /// # Errors
+    /// [`Code::Gone`] when the connection has ended.
+    pub fn take_out(&self, conn: &Conn) -> Result<Option<Left>> {
+        or_absent(self.leave(conn))
     }
 
     /// Puts a user in without a connection: out again after `ttl` unless joined again.
@@ -165,9 +173,17 @@ impl Room {
     /// Takes a user out, with all connections.
     ///
     /// # Errors
-    /// [`Code::NotFound`](crate::Code::NotFound) when it was not in.
+    /// [`Code::NotFound`] when it was not in.
     pub fn leave_user(&self, user: &str) -> Result<Left> {
         read(&ops::leave_user(&self.hub.door, &self.name, user)?)
+    }
+
+    /// The same where being out already is as good: `None` then.
+    ///
+    /// # Errors
+    /// When the room's name is too long.
+    pub fn take_out_user(&self, user: &str) -> Result<Option<Left>> {
+        or_absent(self.leave_user(user))
     }
 
     /// Everybody in the room, in order of joining.
@@ -189,9 +205,16 @@ impl Room {
     /// Asks for a `#[state]` handler to run for this room: at once, or when the window has passed.
     ///
     /// # Errors
-    /// [`Code::Invalid`](crate::Code::Invalid) when the plugin declares no such state.
+    /// [`Code::Invalid`] when the plugin declares no such state.
     pub fn refresh(&self, state: &str) -> Result<()> {
         ops::refresh(&self.hub.door, self.hub.state_index(state)?, &self.name)
+    }
+}
+
+fn or_absent(left: Result<Left>) -> Result<Option<Left>> {
+    match left {
+        Err(error) if error.code == Code::NotFound => Ok(None),
+        left => left.map(Some),
     }
 }
 

@@ -124,7 +124,7 @@ impl Meetings {
         let room = self.hub.room(room);
         room.emit("participantLeft", &seen)?;
         room.refresh("participants")?;
-        self.tell(id, "left", &seen);
+        self.hub.tell(id, "left", &seen);
         Ok(())
     }
 
@@ -134,15 +134,8 @@ impl Meetings {
         }
         let seen = Seen { meeting_id: id.to_owned(), user_id: user.to_owned() };
         room.emit("participantJoined", &seen)?;
-        self.tell(id, "joined", &seen);
+        self.hub.tell(id, "joined", &seen);
         Ok(())
-    }
-
-    /// Publishes `exedra.out.meetings.<id>.<event>`. What happened has happened: a bus that is away does not undo it.
-    pub(crate) fn tell(&self, id: &str, event: &str, what: &impl Serialize) {
-        if let Err(error) = self.hub.out(id, event, what) {
-            exedra_sdk::warn!("meeting {id}: {event} not published: {}", error.code_str());
-        }
     }
 }
 

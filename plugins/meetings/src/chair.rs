@@ -20,7 +20,7 @@ impl Meetings {
         let meeting = self.directory.register()?.create(creator, new).await?;
         exedra_sdk::info!("meeting {} created by {creator}", meeting.meeting_id);
         let view = MeetingView::from(&meeting);
-        self.tell(&meeting.meeting_id, "created", &view);
+        self.hub.tell(&meeting.meeting_id, "created", &view);
         Ok(view)
     }
 
@@ -109,7 +109,7 @@ impl Meetings {
         let changed = PhaseChanged { meeting_id: id.to_owned(), phase, status };
         exedra_sdk::info!("meeting {id}: phase {:?}, status {:?}", changed.phase, changed.status);
         self.hub.room(room_of(id)).emit("phaseChanged", &changed)?;
-        self.tell(id, "phase-changed", &changed);
+        self.hub.tell(id, "phase-changed", &changed);
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ pub mod meeting;
 pub mod presence;
 pub mod results;
 pub mod settings;
-pub mod timestamp;
 pub mod vote;
 pub mod wire;
 

@@ -1,9 +1,7 @@
 //! A meeting: what is stored of it, what clients see, and the rules for making and changing one. Everything that comes
 //! from outside is checked here, so that the rest of the plugin works with meetings that are known to be well formed.
 
-use exedra_sdk::{prelude::*, random};
-
-use crate::timestamp::Timestamp;
+use exedra_sdk::{prelude::*, random, time::Timestamp};
 
 /// Most characters of a meeting's or user's id.
 pub const MAX_ID_CHARS: usize = 128;

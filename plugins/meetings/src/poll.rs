@@ -1,7 +1,7 @@
 //! Voting: taking votes, saying how far it is, and the results. A vote is answered only when it is durable; the others
 //! hear that somebody voted, never what.
 
-use exedra_sdk::prelude::*;
+use exedra_sdk::{prelude::*, time::Timestamp};
 
 use crate::{
     Meetings, ballots, keys,
@@ -9,7 +9,6 @@ use crate::{
     once::{self, Answer, Once},
     presence::{VotingParticipant, meeting_of, present, room_of},
     results::{Progress, Results, SubmissionStatus},
-    timestamp::Timestamp,
     vote::{Ballot, Kind},
     wire::{Submitted, Voted, VotingInfo, VotingProgress},
 };
@@ -74,7 +73,7 @@ impl Meetings {
         self.votes.with(kind.as_str()).inc();
         self.hub.room(room_of(id)).refresh(kind.as_str())?;
         let voted = Voted { user_id: me.user_id.clone(), submitted: submitted.clone() };
-        self.tell(id, "voted", &voted);
+        self.hub.tell(id, "voted", &voted);
         let status = if replaced { 200 } else { 201 };
         Ok(Answer { status, body: serde_json::to_value(&submitted)? })
     }

@@ -1,9 +1,7 @@
 //! Who is present: what the hub knows of a room's members, in the words of the wire contract. The room of a meeting is
 //! `meeting-{id}` for sockets; outside services name it by the bare id.
 
-use exedra_sdk::prelude::*;
-
-use crate::timestamp::Timestamp;
+use exedra_sdk::{prelude::*, time::Timestamp};
 
 const ROOM_PREFIX: &str = "meeting-";
 

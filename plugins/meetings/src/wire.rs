@@ -1,13 +1,12 @@
 //! The shapes of the wire contract: what clients and services send, what they get. Field names and their case are
 //! promises.
 
-use exedra_sdk::prelude::*;
+use exedra_sdk::{prelude::*, time::Timestamp};
 
 use crate::{
     meeting::MeetingView,
     presence::{ActiveParticipant, Participant, VotingParticipant},
     results::{Progress, SubmissionStatus},
-    timestamp::Timestamp,
     vote::Kind,
 };
 

@@ -13,6 +13,8 @@ use socketioxide_parser_common::CommonParser;
 
 /// Attachments of one packet.
 const MAX_ATTACHMENTS: usize = 10;
+/// Digits before a payload: the packet's type and an id below 10^17, beyond what a client's numbers can count.
+const MAX_ACK_DIGITS: usize = 18;
 /// All attachments of a packet must have come by then.
 const COMPLETE: Duration = Duration::from_secs(30);
 
@@ -59,7 +61,7 @@ impl Decoder {
 
     /// Reads a text message; `None` when attachments must follow.
     pub(crate) fn text(&mut self, text: String) -> Result<Option<Packet>, CloseReason> {
-        if self.partial.is_some() {
+        if self.partial.is_some() || ack_overflows(&text) {
             return Err(CloseReason::ProtocolError);
         }
         let state = ParserState::default();
@@ -85,6 +87,13 @@ impl Decoder {
             Err(error) => Err(reason(&error)),
         }
     }
+}
+
+/// Whether the acknowledgement's id is larger than any client counts to. The parser would leave such an id out and
+/// the client would wait for an answer that never comes.
+fn ack_overflows(text: &str) -> bool {
+    let head = text.split(['[', '{']).next().unwrap_or_default();
+    head.bytes().rev().take_while(u8::is_ascii_digit).count() > MAX_ACK_DIGITS
 }
 
 fn reason(error: &ParseError) -> CloseReason {
@@ -185,6 +194,14 @@ mod tests {
     fn reads_events_with_their_parts() {
         assert_eq!(event(r#"2["a",1]"#), Some(("/".into(), r#"["a",1]"#.into(), None)));
         assert_eq!(event(r#"2/x,12["a"]"#), Some(("/x".into(), r#"["a"]"#.into(), Some(12))));
+    }
+
+    #[test]
+    fn endless_ack_ids_are_violations() {
+        let with_id = |digits: usize| decode(&format!(r#"2{}["a"]"#, "9".repeat(digits)));
+        assert!(with_id(17).is_ok());
+        assert_eq!(with_id(18), Err(CloseReason::ProtocolError));
+        assert_eq!(with_id(400), Err(CloseReason::ProtocolError));
     }
 
     #[test]

@@ -55,9 +55,11 @@ impl Engine {
     async fn look(&self) -> Result<()> {
         for (at, participant) in PARTICIPANTS.into_iter().enumerate() {
             let fake = at == 0;
-            self.send("detection-update", json!({ "participantId": participant, "results": results(fake) })).await?;
+            self.send("detection-update", json!({ "participantId": participant, "results": results(fake) }))
+                .await?;
             let trust = score(if fake { 0.4 } else { 0.9 });
-            self.send("trust-score-update", json!({ "participantId": participant, "trustScore": trust })).await?;
+            self.send("trust-score-update", json!({ "participantId": participant, "trustScore": trust }))
+                .await?;
         }
         Ok(())
     }
