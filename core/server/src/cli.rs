@@ -2,6 +2,7 @@
 //! something failed at run time, 2 when the usage or the configuration is wrong. Stdout is data; all else is stderr.
 
 mod args;
+mod load;
 
 use std::{
     io::{self, Read, Write},
@@ -71,6 +72,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Config { command } => config_command(command),
         Command::Plugin { command } => plugin_command(command),
         Command::Token { command } => token_command(command),
+        Command::Load(args) => load::run(&args),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "exedra", &mut text);

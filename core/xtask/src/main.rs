@@ -1,15 +1,17 @@
 //! The repository's chores, run as `cargo xtask …`.
 //!
 //! `run` shows the hub at work, `test` runs every test there is and installs what it needs, `soak` runs the long
-//! forms, `suites` runs the official protocol suites from folders the caller has. It only starts other programs:
-//! nothing of the hub is linked in, so that what is tested is the binary people run.
+//! forms, `bench` measures the hub beside others, `suites` runs the official protocol suites from folders the caller
+//! has. It only starts other programs: nothing of the hub is linked in, so that what is tested is the binary people run.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool answers on stdout")]
 
 mod archive;
+mod bench;
 mod demo;
 mod report;
 mod steps;
+mod stories;
 mod suites;
 mod tools;
 mod workspace;
@@ -52,6 +54,8 @@ enum Chore {
         /// Step names or parts of them
         filter: Vec<String>,
     },
+    /// Measure Exedra beside socketioxide, Node's socket.io and a bare epoll loop; writes target/bench
+    Bench(bench::Bench),
     /// Run the official Engine.IO and Socket.IO protocol suites, unmodified, from folders given here
     Suites {
         /// Folder of the Engine.IO v4 suite (with package.json and test-suite.js)
@@ -81,13 +85,14 @@ fn chore(chore: Chore) -> anyhow::Result<ExitCode> {
     match chore {
         Chore::Run { nats, serve } => demo::run(&workspace, nats, &serve),
         Chore::Test { list: true, .. } => {
-            for step in steps::all() {
-                println!("{:<16}{}", step.name, step.about);
+            for step in steps::all(&workspace)? {
+                println!("{:<20}{}", step.name, step.about);
             }
             Ok(ExitCode::SUCCESS)
         }
         Chore::Test { filter, list: false } => steps::run(&workspace, &filter, steps::Length::Short),
         Chore::Soak { filter } => steps::run(&workspace, &filter, steps::Length::Long),
+        Chore::Bench(bench) => bench::run(&workspace, &bench),
         Chore::Suites { engineio, socketio } => {
             suites::run(&workspace, engineio.as_deref(), socketio.as_deref())
         }

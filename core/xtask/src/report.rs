@@ -61,7 +61,7 @@ fn number_before(line: &str, label: &str) -> u64 {
 
 /// One line of the closing table.
 pub(crate) struct Outcome {
-    pub(crate) step: &'static str,
+    pub(crate) step: String,
     pub(crate) took: Duration,
     pub(crate) result: Result<Count>,
     /// The tests that ran although the step as a whole failed.
@@ -70,7 +70,7 @@ pub(crate) struct Outcome {
 
 impl Outcome {
     /// Runs a step and times it. A step that fails without a failed test counts as one failure.
-    pub(crate) fn of(step: &'static str, run: impl FnOnce(&mut Count) -> Result<()>) -> Self {
+    pub(crate) fn of(step: &str, run: impl FnOnce(&mut Count) -> Result<()>) -> Self {
         let start = Instant::now();
         let mut counted = Count::default();
         let result = run(&mut counted).and_then(|()| match counted.failed {
@@ -80,7 +80,7 @@ impl Outcome {
         if result.is_err() && counted.failed == 0 {
             counted.failed = 1;
         }
-        Self { step, took: start.elapsed(), result, counted }
+        Self { step: step.to_owned(), took: start.elapsed(), result, counted }
     }
 }
 
@@ -89,7 +89,7 @@ impl fmt::Display for Outcome {
         let Count { passed, failed, ignored } = self.counted;
         let word = if self.result.is_ok() { "ok" } else { "FAILED" };
         let seconds = self.took.as_secs_f64();
-        write!(f, "{:<16}{word:<8}{passed:>7}{failed:>7}{ignored:>8}{seconds:>9.1}s", self.step)?;
+        write!(f, "{:<20}{word:<8}{passed:>7}{failed:>7}{ignored:>8}{seconds:>9.1}s", self.step)?;
         match &self.result {
             Ok(_) => Ok(()),
             Err(error) => write!(f, "  {error:#}"),
@@ -99,7 +99,7 @@ impl fmt::Display for Outcome {
 
 /// Prints the table and the closing line; true when everything passed.
 pub(crate) fn print(outcomes: &[Outcome]) -> bool {
-    println!("\n{:<16}{:<8}{:>7}{:>7}{:>8}{:>10}", "step", "", "passed", "failed", "ignored", "took");
+    println!("\n{:<20}{:<8}{:>7}{:>7}{:>8}{:>10}", "step", "", "passed", "failed", "ignored", "took");
     for outcome in outcomes {
         println!("{outcome}");
     }

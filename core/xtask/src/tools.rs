@@ -39,6 +39,10 @@ pub(crate) enum Tool {
 }
 
 impl Tool {
+    /// Every tool there is.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Node, Self::Python, Self::WebClient, Self::Nats, Self::Prometheus, Self::Chromium];
+
     /// Programs it cannot do without, each with the Debian package that brings it.
     fn programs(self) -> &'static [(&'static str, &'static str)] {
         match self {

@@ -1,44 +1,12 @@
 // Two tabs of a real Chromium on the meetings demo: they see each other come, vote and go.
+// Needs: WebClient, Chromium.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { chromium } from "playwright-core";
-
+import { openPages } from "./harness/browser.mjs";
 import { DEMO, startHub } from "./harness/hub.mjs";
-import { tool } from "./harness/process.mjs";
 import { until } from "./harness/wait.mjs";
-
-const FLAGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--disable-dev-shm-usage",
-];
-
-/** A hub with demo pages, a browser, and whatever its pages complained about. */
-async function scene(t) {
-  const hub = await startHub(t, DEMO);
-  const browser = await chromium.launch({ executablePath: tool("CHROMIUM"), args: FLAGS });
-  t.after(() => browser.close());
-  const complaints = [];
-  /** Opens a page; tabs of one context share storage, as a person's tabs do. */
-  const open = async (context, address) => {
-    const page = await context.newPage();
-    page.on("pageerror", (error) => complaints.push(`${address}: ${error.message}`));
-    page.on("console", (message) => {
-      if (message.type() === "error") complaints.push(`${address}: ${message.text()}`);
-    });
-    const response = await page.goto(`${hub.url}${address}`);
-    assert.equal(response.status(), 200, address);
-    return page;
-  };
-  return { hub, browser, open, complaints };
-}
 
 const part = (page, id) => page.getByTestId(id);
 
@@ -63,17 +31,16 @@ const changes = async (page, id, before) => {
 
 /** Ann and Bob in one meeting, each in a tab of their own. */
 async function twoTabs(t) {
-  const { hub, browser, open, complaints } = await scene(t);
-  const context = await browser.newContext();
-  const ann = await open(context, "/meetings/?user=ann");
+  const { open, complaints } = await openPages(t, await startHub(t, DEMO));
+  const ann = await open("/meetings/?user=ann");
   if (!(await present(ann)).includes("ann")) await part(ann, "join").click();
   await sees(ann, ["ann"]);
   const field = part(ann, "meeting-id");
   const meeting = (await field.evaluate((element) => element.value ?? element.textContent)).trim();
   assert.ok(meeting.length > 0, "the page shows its meeting");
-  const bob = await open(context, `/meetings/?user=bob&meeting=${encodeURIComponent(meeting)}`);
+  const bob = await open(`/meetings/?user=bob&meeting=${encodeURIComponent(meeting)}`);
   if (!(await present(bob)).includes("bob")) await part(bob, "join").click();
-  return { hub, context, ann, bob, meeting, complaints };
+  return { ann, bob, complaints };
 }
 
 test("tabs see each other come", { timeout: 120_000 }, async (t) => {
@@ -120,8 +87,8 @@ test("tabs see each other go", { timeout: 120_000 }, async (t) => {
 });
 
 test("index leads to the demo", { timeout: 120_000 }, async (t) => {
-  const { browser, open, complaints } = await scene(t);
-  const index = await open(await browser.newContext(), "/");
+  const { open, complaints } = await openPages(t, await startHub(t, DEMO));
+  const index = await open("/");
   const links = await index.locator("a[href]").evaluateAll((anchors) => anchors.map((anchor) => anchor.href));
   assert.ok(links.some((link) => new URL(link).pathname.startsWith("/meetings/")), String(links));
   assert.deepEqual(complaints, []);

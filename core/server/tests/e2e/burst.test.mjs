@@ -1,4 +1,5 @@
 // One client sends 5,000 events in one go: all come back, in order, over each transport.
+// Needs: Node.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,4 +1,5 @@
 // Three stock clients of different make in one meeting: all hear the same list, and who drops is out at once.
+// Needs: Python.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -3,6 +3,7 @@
 // Each voter of a meeting evaluates the next person in the ring with a score of their own, so that the results show
 // every single vote. A vote is `ok` when it was answered 2xx and `unknown` when the answer never came; after the
 // restart ok ⊆ read ⊆ ok ∪ unknown must hold. A control takes the store away and must see the checker object.
+// Needs: Node.
 
 import assert from "node:assert/strict";
 import { rmSync } from "node:fs";

@@ -1,5 +1,6 @@
 // What Prometheus sees: a page that promtool accepts, counters that start at 0, and a real Prometheus that scrapes it
 // with the scrape configuration we ship.
+// Needs: Prometheus.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";

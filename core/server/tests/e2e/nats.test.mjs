@@ -1,4 +1,5 @@
 // The hub beside a real nats-server: events in, events out, requests, dead letters, and a bus that dies and returns.
+// Needs: Nats.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,0 +1,89 @@
+//! The scenarios: what the clients do, and what is measured meanwhile.
+
+mod churn;
+mod fan_out;
+mod idle;
+mod mixed;
+mod storm;
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    LoadArgs, LoadError, Report, Scenario, Unit,
+    fleet::Fleet,
+    process::{Sample, Server},
+    target::Target,
+};
+
+/// How long a server may take to come to rest before its memory is read.
+const SETTLE: Duration = Duration::from_secs(2);
+
+/// Runs a scenario.
+pub(crate) async fn run(args: &LoadArgs, target: Target) -> Result<Report, LoadError> {
+    let server = Server::find(&target)?;
+    let fleet = Fleet::new(target);
+    let report = match &args.scenario {
+        Scenario::Idle { connections, rooms, hold, .. } => {
+            idle::run(&fleet, server, *connections, *rooms, *hold).await
+        }
+        Scenario::FanOut { members, events, warm_up, in_flight, rate, payload, patience, .. } => {
+            let pace = match rate {
+                Some(rate) if rate.is_finite() && *rate > 0.0 => fan_out::Pace::Rate(*rate),
+                Some(_) => return Err(LoadError::Usage("--rate must be positive".to_owned())),
+                None => fan_out::Pace::InFlight((*in_flight).max(1)),
+            };
+            let plan = fan_out::Plan {
+                members: *members,
+                events: *events,
+                warm_up: *warm_up,
+                pace,
+                payload: *payload,
+                patience: *patience,
+            };
+            fan_out::run(&fleet, server, &plan).await
+        }
+        Scenario::Storm { connections, patience, .. } => {
+            storm::run(&fleet, server, *connections, *patience).await
+        }
+        Scenario::Churn { connections, waves, .. } => churn::run(&fleet, server, *connections, *waves).await,
+        Scenario::Mixed { members, rooms, rate, asks, visitors, duration, .. } => {
+            let plan = mixed::Plan {
+                members: *members,
+                rooms: (*rooms).max(1),
+                rate: *rate,
+                asks: *asks,
+                visitors: *visitors,
+                duration: *duration,
+            };
+            mixed::run(&fleet, server, &plan).await
+        }
+    }?;
+    if Server::find(&fleet.target)? != server {
+        return Err(LoadError::WrongServer("the server was replaced during the run".to_owned()));
+    }
+    Ok(report)
+}
+
+/// An empty report about this server.
+fn report(fleet: &Fleet, server: Option<Server>, scenario: &'static str, main: &'static str) -> Report {
+    Report::new(scenario, fleet.target.addr.to_string(), server.map(|server| server.pid), main)
+}
+
+fn sample(server: Option<Server>) -> Result<Option<Sample>, LoadError> {
+    server.map(Server::sample).transpose()
+}
+
+/// Memory that each of `connections` costs, by what the server held without and with them.
+fn memory(report: &mut Report, before: Option<Sample>, with: Option<Sample>, connections: usize) {
+    if let (Some(before), Some(with)) = (before, with) {
+        let grown = with.rss as f64 - before.rss as f64;
+        report.figure("rss_before", before.rss as f64, Unit::Bytes);
+        report.figure("rss_with_connections", with.rss as f64, Unit::Bytes);
+        report.figure("rss_per_connection", grown / connections as f64, Unit::Bytes);
+    }
+}
+
+/// How the clients got in.
+fn connecting(report: &mut Report, fleet: &Arc<Fleet>) {
+    report.latency("connect", &fleet.connecting.lock());
+}

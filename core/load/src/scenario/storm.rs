@@ -1,0 +1,149 @@
+//! All clients lose their connection in the same moment and come back as stock clients do: after a second, give or
+//! take half of it, doubling with every failure up to five.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::Histogram;
+use parking_lot::Mutex;
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{SETTLE, connecting, memory, report, sample};
+use crate::{
+    LoadError, Report, Unit, board::histogram, client::Client, fleet::Fleet, fleet::micros, process::Server,
+    progress::Progress,
+};
+
+/// `reconnectionDelay` of socket.io-client.
+const DELAY: Duration = Duration::from_secs(1);
+/// Its `reconnectionDelayMax`.
+const DELAY_MAX: Duration = Duration::from_secs(5);
+/// Its `randomizationFactor`.
+const JITTER: f64 = 0.5;
+/// How often the server's memory is looked at while they come back.
+const LOOK: Duration = Duration::from_millis(100);
+/// The one room.
+const ROOM: &str = "storm";
+
+/// What came of the storm.
+struct Back {
+    times: Mutex<Histogram<u64>>,
+    failures: Mutex<u64>,
+}
+
+pub(super) async fn run(
+    fleet: &Arc<Fleet>,
+    server: Option<Server>,
+    connections: usize,
+    patience: Duration,
+) -> Result<Report, LoadError> {
+    let mut report = report(fleet, server, "storm", "back");
+    let before = sample(server)?;
+    let clients = fleet.muster(connections, |_| ROOM.to_owned()).await?;
+    tokio::time::sleep(SETTLE).await;
+    let steady = sample(server)?;
+    memory(&mut report, before, steady, connections);
+
+    let back = Arc::new(Back { times: Mutex::new(histogram()), failures: Mutex::new(0) });
+    let (drop_all, dropped) = watch::channel(None);
+    let mut riders = JoinSet::new();
+    for (index, client) in clients.into_iter().enumerate() {
+        riders.spawn(ride(fleet.clone(), back.clone(), dropped.clone(), index, client));
+    }
+    tokio::task::yield_now().await;
+    let start = Instant::now();
+    drop_all.send_replace(Some(start));
+    let peak = wait(fleet, server, &back, connections, patience).await?;
+
+    let times = back.times.lock().clone();
+    report.count("connections", connections as u64);
+    report.count("failed_attempts", *back.failures.lock());
+    report.time("all_back", Duration::from_micros(times.max()));
+    if let (Some(steady), Some(peak)) = (steady, peak) {
+        report.figure("rss_peak", peak as f64, Unit::Bytes);
+        report.figure("rss_peak_to_steady", peak as f64 / steady.rss as f64, Unit::Ratio);
+    }
+    report.latency("back", &times);
+    connecting(&mut report, fleet);
+    Ok(report)
+}
+
+/// One client: until the storm, through it, and then as if nothing had been.
+async fn ride(
+    fleet: Arc<Fleet>,
+    back: Arc<Back>,
+    mut dropped: watch::Receiver<Option<Instant>>,
+    index: usize,
+    mut client: Client,
+) {
+    let dropped_at = tokio::select! {
+        _ = alive(&mut client) => return, // counted as missing: it will never be back
+        dropped = dropped.wait_for(Option::is_some) => dropped.ok().and_then(|dropped| *dropped),
+    };
+    drop(client);
+    let Some(dropped_at) = dropped_at else { return };
+    let mut attempt = 0;
+    let mut client = loop {
+        tokio::time::sleep(back_off(attempt, rand::random())).await;
+        match Box::pin(fleet.member(index, ROOM)).await {
+            Ok(client) => break client,
+            Err(_) => {
+                attempt += 1;
+                *back.failures.lock() += 1;
+            }
+        }
+    };
+    back.times.lock().saturating_record(micros(dropped_at.elapsed()));
+    alive(&mut client).await;
+}
+
+async fn alive(client: &mut Client) {
+    while client.next().await.is_ok() {}
+}
+
+/// How long a stock client waits before its attempt number `attempt`; `chance` is between 0 and 1.
+fn back_off(attempt: u32, chance: f64) -> Duration {
+    let delay = DELAY.saturating_mul(2_u32.saturating_pow(attempt)).min(Duration::from_secs(3600));
+    delay.mul_f64(1.0 + JITTER * (chance * 2.0 - 1.0)).min(DELAY_MAX)
+}
+
+/// Waits until all are back; the most memory that the server held meanwhile.
+async fn wait(
+    fleet: &Arc<Fleet>,
+    server: Option<Server>,
+    back: &Back,
+    connections: usize,
+    patience: Duration,
+) -> Result<Option<u64>, LoadError> {
+    let progress = Progress::start(fleet.target.common.quiet, "coming back", connections as u64);
+    let (start, mut seen, mut peak) = (Instant::now(), 0, None);
+    loop {
+        let now = back.times.lock().len();
+        progress.add(now - seen);
+        seen = now;
+        peak = peak.max(sample(server)?.map(|sample| sample.rss));
+        if seen == connections as u64 {
+            return Ok(peak);
+        }
+        if start.elapsed() > patience {
+            let missing = connections as u64 - seen;
+            return Err(LoadError::Lost(format!("{missing} clients were not back after {patience:?}")));
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn back_off_is_the_stock_client_s() {
+        let seconds = |attempt, chance| back_off(attempt, chance).as_secs_f64();
+        assert_eq!((seconds(0, 0.0), seconds(0, 0.5), seconds(0, 1.0)), (0.5, 1.0, 1.5));
+        assert_eq!((seconds(1, 0.5), seconds(2, 1.0)), (2.0, 5.0));
+        assert_eq!(seconds(1000, 1.0), 5.0);
+    }
+}

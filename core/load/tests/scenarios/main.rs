@@ -1,0 +1,104 @@
+//! Every scenario, small, against a server in this process; and what a load tester must not be fooled by.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod server;
+
+use clap::Parser;
+use exedra_load::{LoadArgs, LoadError, Report};
+use server::Fault;
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    load: LoadArgs,
+}
+
+fn run(fault: Fault, arguments: &str) -> Result<Report, LoadError> {
+    let url = format!("http://{}", server::start(fault));
+    let arguments = ["load"].into_iter().chain(arguments.split(' ')).chain(["--quiet", "--url", &url]);
+    exedra_load::run(&Cli::try_parse_from(arguments).unwrap().load, None)
+}
+
+fn figure(report: &Report, name: &str) -> f64 {
+    report.figures.get(name).unwrap_or_else(|| panic!("no {name} in {report}")).value
+}
+
+#[test]
+fn idle_reads_memory_and_time() {
+    let report = run(Fault::None, "idle -n 50 --hold 100ms").unwrap();
+    assert_eq!(figure(&report, "connections"), 50.0);
+    assert_eq!(report.pid, Some(std::process::id()));
+    assert!(report.figures.contains_key("rss_per_connection"));
+    assert_eq!(report.latencies["connect"].count, 50);
+}
+
+#[test]
+fn strict_fan_out_counts_every_delivery() {
+    let report = run(Fault::None, "fan-out -n 20 --events 30 --warm-up 5").unwrap();
+    assert_eq!((figure(&report, "deliveries"), figure(&report, "lost")), (600.0, 0.0));
+    assert_eq!((report.latencies["delivery"].count, report.latencies["last"].count), (600, 30));
+    assert!(report.figures.contains_key("cpu_per_delivery"));
+}
+
+#[test]
+fn fan_out_runs_at_a_rate_or_with_some_in_flight() {
+    for pace in ["--rate 200", "--in-flight 4"] {
+        let report = run(Fault::None, &format!("fan-out -n 5 --events 40 {pace}")).unwrap();
+        assert_eq!(figure(&report, "deliveries"), 200.0, "{pace}");
+    }
+}
+
+#[test]
+fn all_come_back_after_a_storm() {
+    let report = run(Fault::None, "storm -n 20").unwrap();
+    assert_eq!(report.latencies["back"].count, 20);
+    assert!((0.5..4.0).contains(&figure(&report, "all_back")), "{report}");
+}
+
+#[test]
+fn churn_compares_waves() {
+    let report = run(Fault::None, "churn -n 10 --waves 2").unwrap();
+    assert_eq!(report.latencies["connect"].count, 20);
+    assert!(figure(&report, "growth") > 0.5);
+}
+
+#[test]
+fn mixed_does_everything() {
+    let report = run(Fault::None, "mixed -n 20 --rooms 3 --asks 64 --duration 1s").unwrap();
+    assert_eq!((figure(&report, "events"), figure(&report, "visits")), (100.0, 10.0));
+    assert_eq!(report.latencies["ask"].count, 64);
+}
+
+#[test]
+fn repeated_deliveries_fail_the_run() {
+    let error = run(Fault::Repeats, "fan-out -n 5 --events 5").unwrap_err();
+    assert!(matches!(error, LoadError::Lost(_)), "{error}");
+}
+
+#[test]
+fn lost_deliveries_fail_the_run() {
+    let error = run(Fault::Loses, "fan-out -n 10 --events 2 --warm-up 0 --patience 1s").unwrap_err();
+    assert!(matches!(error, LoadError::Lost(_)), "{error}");
+}
+
+#[test]
+fn refusals_name_their_reason() {
+    let error = run(Fault::Refuses, "idle -n 1").unwrap_err();
+    assert!(error.to_string().contains(r#"{"message":"no"}"#), "{error}");
+    let error = run(Fault::RefusesJoins, "idle -n 1").unwrap_err();
+    assert!(error.to_string().contains("BUSY"), "{error}");
+}
+
+#[test]
+fn wrong_process_is_not_measured() {
+    let error = run(Fault::None, "idle -n 1 --expect-pid 1").unwrap_err();
+    assert!(matches!(error, LoadError::WrongServer(_)), "{error}");
+}
+
+#[test]
+fn assertions_decide() {
+    let report = run(Fault::None, "idle -n 1 --hold 10ms --assert max<1h --assert connections>=2").unwrap();
+    let holds: Vec<_> = report.asserts.iter().map(|judged| judged.holds).collect();
+    assert_eq!((holds, report.holds()), (vec![true, false], false));
+}
