@@ -1,11 +1,15 @@
 //! The settings of the gateway: `[socketio]` and its part of `[limits]`, as users write them.
 
+mod compression;
+
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub use compression::Compression;
 
 /// Everything that the gateway is told.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +47,9 @@ pub struct SocketIoConfig {
     /// Largest message or polling body, attachments together; larger ones end the connection.
     #[schemars(with = "String")]
     pub max_payload: ByteSize,
+    /// Messages and polling answers from `threshold` on (1KiB if not said) are compressed for clients that ask for
+    /// it, on plain WebSocket links too; `false` switches it off.
+    pub compression: Compression,
 }
 
 impl Default for SocketIoConfig {
@@ -54,6 +61,7 @@ impl Default for SocketIoConfig {
             connect_timeout: Duration::from_secs(10),
             transports: vec![Transport::Websocket, Transport::Polling],
             max_payload: ByteSize::mb(1),
+            compression: Compression::default(),
         }
     }
 }
@@ -68,6 +76,7 @@ impl SocketIoConfig {
             (!self.connect_timeout.is_zero(), "socketio.connect_timeout must not be zero"),
             (!self.transports.is_empty(), "socketio.transports must name at least one"),
             (self.max_payload.as_u64() >= 1024, "socketio.max_payload must be at least 1KiB"),
+            (self.compression.is_possible(), "socketio.compression.threshold must be at least 256B"),
         ];
         rules.into_iter().filter_map(|(holds, problem)| (!holds).then_some(problem)).collect()
     }

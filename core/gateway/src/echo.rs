@@ -29,6 +29,8 @@ use crate::{
 
 /// Bytes that may wait for one client.
 const BUDGET: usize = 64 << 20;
+/// The smallest message that is compressed.
+const COMPRESS_FROM: usize = 1024;
 
 /// An Engine.IO server that echoes messages at `/engine.io/`, until the process ends. Gives its address.
 ///
@@ -74,6 +76,7 @@ fn rules(protocol: Protocol, interval: Duration, timeout: Duration, max_payload:
         pace: Pace { interval, timeout },
         settle: Duration::from_secs(10),
         max_payload,
+        compress_from: Some(COMPRESS_FROM),
         received: Box::new(|_| ()),
         sent: Box::new(|_| ()),
     })
@@ -101,8 +104,8 @@ struct PlainEcho {
 impl Serve for PlainEcho {
     fn serve(self: Arc<Self>, mut request: Request<Incoming>, visit: Visit) -> ServeFuture {
         Box::pin(async move {
-            let response = match switch_to_websocket(&request) {
-                Ok(response) => response,
+            let (response, deflate) = match switch_to_websocket(&request, true) {
+                Ok(switched) => switched,
                 Err(refusal) => return *refusal,
             };
             match self.door.enter(visit.peer) {
@@ -112,7 +115,7 @@ impl Serve for PlainEcho {
                     let keep = Some(Keep::new(ticket, self.links.register(&outbox)));
                     let stage = Stage::Talking(Box::new(Echo { outbox: outbox.clone(), prefix: "" }));
                     let rules = self.rules.clone();
-                    let opening = Opening { stage, outbox, rules, keep, place: visit.place };
+                    let opening = Opening { stage, outbox, rules, deflate, keep, place: visit.place };
                     opening.start(&self.links, &mut request);
                     response
                 }

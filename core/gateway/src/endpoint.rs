@@ -25,8 +25,9 @@ impl Front {
         peer: IpAddr,
         visit: Visit,
     ) -> Response<Body> {
-        let response = match switch_to_websocket(&request) {
-            Ok(response) => response,
+        let compress = self.plain_rules.compress_from.is_some();
+        let (response, deflate) = match switch_to_websocket(&request, compress) {
+            Ok(switched) => switched,
             Err(refusal) => return *refusal,
         };
         if self.links.stopping().is_cancelled() {
@@ -56,7 +57,7 @@ impl Front {
         };
         let client = PlainClient::new(self.hub.clone(), conn, outbox.clone(), self.events_per_second);
         let (stage, rules) = (Stage::Talking(Box::new(client)), self.plain_rules.clone());
-        let opening = Opening { stage, outbox, rules, keep: Some(keep), place: visit.place };
+        let opening = Opening { stage, outbox, rules, deflate, keep: Some(keep), place: visit.place };
         opening.start(&self.links, &mut request);
         response
     }

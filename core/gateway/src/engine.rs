@@ -131,7 +131,7 @@ impl EngineIo {
         let owner = self.opener.open(Handshake::new(peer, request.headers(), query), outbox.clone());
         let session = Session::new(sid, owner, outbox, &self.rules, keep, self.sessions.clone());
         self.links.spawn(session.watch());
-        Ok(poll::text(open.packet().into_bytes()))
+        Ok(poll::text(open.packet().into_bytes(), None))
     }
 
     /// Opens a session on a WebSocket.
@@ -142,12 +142,12 @@ impl EngineIo {
         peer: IpAddr,
         visit: Visit,
     ) -> Answer {
-        let response = switch_to_websocket(&request)?;
+        let (response, deflate) = switch_to_websocket(&request, self.rules.compress_from.is_some())?;
         let (keep, outbox) = self.admit(peer)?;
         outbox.push(&frames::packet(&self.open(&random_sid(), &[]).packet()), Class::Reliable);
         let owner = self.opener.open(Handshake::new(peer, request.headers(), query), outbox.clone());
         let (stage, rules) = (Stage::Talking(owner), self.rules.clone());
-        let opening = Opening { stage, outbox, rules, keep: Some(keep), place: visit.place };
+        let opening = Opening { stage, outbox, rules, deflate, keep: Some(keep), place: visit.place };
         opening.start(&self.links, &mut request);
         Ok(response)
     }

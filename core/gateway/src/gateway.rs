@@ -73,6 +73,7 @@ fn front(hub: Arc<Hub>, config: GatewayConfig, pages: Router, links: Arc<Links>)
             pace: Pace { interval: socketio.ping_interval, timeout: socketio.ping_timeout },
             settle: socketio.connect_timeout,
             max_payload: socketio.max_payload(),
+            compress_from: socketio.compression.threshold(),
             received: meter(hub.metrics(), gateway, "in"),
             sent: meter(hub.metrics(), gateway, "out"),
         })

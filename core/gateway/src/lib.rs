@@ -7,6 +7,7 @@
 //! * `link` is one WebSocket on a raw TCP stream; `engine` are Engine.IO sessions on links and on HTTP polling;
 //!   `heart` knows when to ping; `links` knows all of them
 //! * `owner` is the seam: what links and sessions tell whoever they work for
+//! * `squeeze` makes the compressed form of what links share
 //! * `socketio` and `plain` (with `endpoint`) are the two owners that speak to the hub, through `intake`; `rest` is
 //!   the plugins' HTTP
 //! * [`echo`] are servers without a hub, for protocol suites
@@ -34,6 +35,7 @@ mod rate;
 mod request;
 mod rest;
 mod socketio;
+mod squeeze;
 
-pub use config::{GatewayConfig, LinkLimits, SocketIoConfig, Transport};
+pub use config::{Compression, GatewayConfig, LinkLimits, SocketIoConfig, Transport};
 pub use gateway::Gateway;

@@ -12,7 +12,7 @@ use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use exedra_hub::{CloseReason, outbox::Outbox};
-use exedra_wire::websocket::{Decoder, Role};
+use exedra_wire::websocket::{Decoder, Role, deflate::Window};
 use http::Request;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -25,6 +25,7 @@ use crate::{
     links::{Links, Registered},
     listener::Place,
     owner::Owner,
+    squeeze::Squeeze,
 };
 
 /// A write without progress for this long ends the link.
@@ -51,6 +52,8 @@ pub(crate) struct Rules {
     pub(crate) settle: Duration,
     /// Largest message.
     pub(crate) max_payload: usize,
+    /// The smallest message that is compressed for links that take it; none when compression is off.
+    pub(crate) compress_from: Option<usize>,
     /// Told the bytes that came in.
     pub(crate) received: Meter,
     /// Told the bytes that went out.
@@ -112,6 +115,8 @@ pub(crate) struct Opening {
     pub(crate) stage: Stage,
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) rules: Arc<Rules>,
+    /// What was agreed on with [`crate::request::switch_to_websocket`]; none without permessage-deflate.
+    pub(crate) deflate: Option<Window>,
     /// None for a probing client: its session holds it.
     pub(crate) keep: Option<Keep>,
     /// The socket's place under the limit of open sockets.
@@ -150,16 +155,17 @@ async fn regain(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
 impl Link {
     /// Boxed, because a future would hold it twice.
     fn new(stream: TcpStream, opening: Opening) -> Box<Self> {
-        let Opening { stage, outbox, rules, keep, place } = opening;
+        let Opening { stage, outbox, rules, deflate, keep, place } = opening;
+        let squeeze = deflate.zip(rules.compress_from).map(|(window, from)| Squeeze::new(window, from));
         let now = Instant::now();
         Box::new(Self {
-            decoder: Decoder::new(Role::Server, rules.max_payload),
+            decoder: Decoder::new(Role::Server, rules.max_payload).inflating(deflate.is_some()),
             heart: Heart::new(now, rules.pace),
             settle_by: Some(now + rules.settle),
             stream,
             outbox,
             stage,
-            writer: writer::Writer::default(),
+            writer: writer::Writer::new(squeeze),
             unread: Vec::new(),
             blocked: false,
             stalled_by: None,

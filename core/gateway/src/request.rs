@@ -4,6 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use axum::body::Body;
 use bytes::Bytes;
+use exedra_wire::websocket::deflate::{Window, negotiate};
 use http::{HeaderMap, Method, Response, StatusCode, Uri, Version, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 
@@ -68,11 +69,13 @@ pub(crate) fn wants_websocket(headers: &HeaderMap) -> bool {
     has_word(headers, header::UPGRADE, "websocket") && has_word(headers, header::CONNECTION, "upgrade")
 }
 
+/// The values of a header that are text.
+pub(crate) fn values(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
+}
+
 fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
+    values(headers, name)
         .flat_map(|value| value.split(','))
         .any(|part| part.trim().eq_ignore_ascii_case(word))
 }
@@ -80,8 +83,12 @@ fn has_word(headers: &HeaderMap, name: header::HeaderName, word: &str) -> bool {
 /// A response that says no; boxed, since most requests get the other one.
 pub(crate) type Refused = Box<Response<Body>>;
 
-/// The 101 to a WebSocket handshake, or the refusal of a bad one. Extensions and subprotocols are not negotiated.
-pub(crate) fn switch_to_websocket<B>(request: &http::Request<B>) -> Result<Response<Body>, Refused> {
+/// The 101 to a WebSocket handshake, or the refusal of a bad one. With `compress`, permessage-deflate is agreed on
+/// when it is offered, and its window given; subprotocols are not negotiated.
+pub(crate) fn switch_to_websocket<B>(
+    request: &http::Request<B>,
+    compress: bool,
+) -> Result<(Response<Body>, Option<Window>), Refused> {
     let refuse = |status: StatusCode| {
         let mut response = Response::new(Body::empty());
         *response.status_mut() = status;
@@ -106,7 +113,12 @@ pub(crate) fn switch_to_websocket<B>(request: &http::Request<B>) -> Result<Respo
     out.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
     out.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
     out.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
-    Ok(response)
+    let agreed = compress.then(|| negotiate(values(headers, header::SEC_WEBSOCKET_EXTENSIONS))).flatten();
+    let window = agreed.and_then(|agreed| {
+        out.insert(header::SEC_WEBSOCKET_EXTENSIONS, header::HeaderValue::try_from(agreed.answer).ok()?);
+        Some(agreed.window)
+    });
+    Ok((response, window))
 }
 
 /// Why a body was not read.
@@ -184,7 +196,9 @@ mod tests {
 
     #[test]
     fn good_handshake_is_accepted() {
-        let response = switch_to_websocket(&handshake("13", "dGhlIHNhbXBsZSBub25jZQ==")).unwrap();
+        let (response, window) =
+            switch_to_websocket(&handshake("13", "dGhlIHNhbXBsZSBub25jZQ=="), true).unwrap();
+        assert_eq!(window, None);
         assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert!(!response.headers().contains_key("sec-websocket-extensions"));
@@ -192,10 +206,24 @@ mod tests {
 
     #[test]
     fn bad_handshake_is_refused() {
-        let old = switch_to_websocket(&handshake("8", "dGhlIHNhbXBsZSBub25jZQ==")).unwrap_err();
+        let old = switch_to_websocket(&handshake("8", "dGhlIHNhbXBsZSBub25jZQ=="), true).unwrap_err();
         assert_eq!(old.status(), StatusCode::UPGRADE_REQUIRED);
-        let keyless = switch_to_websocket(&handshake("13", "short")).unwrap_err();
+        let keyless = switch_to_websocket(&handshake("13", "short"), true).unwrap_err();
         assert_eq!(keyless.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn compression_is_agreed_on_when_offered() {
+        let mut request = handshake("13", "dGhlIHNhbXBsZSBub25jZQ==");
+        let offer = HeaderValue::from_static("permessage-deflate; client_max_window_bits");
+        request.headers_mut().insert(header::SEC_WEBSOCKET_EXTENSIONS, offer);
+        let (response, window) = switch_to_websocket(&request, true).unwrap();
+        assert_eq!(window, Some(Window::Wide));
+        let answer = "permessage-deflate; server_no_context_takeover; client_no_context_takeover";
+        assert_eq!(response.headers()["sec-websocket-extensions"], answer);
+        let (response, window) = switch_to_websocket(&request, false).unwrap();
+        assert_eq!(window, None);
+        assert!(!response.headers().contains_key("sec-websocket-extensions"));
     }
 
     #[tokio::test]

@@ -1,11 +1,12 @@
 //! WebSocket (RFC 6455) for servers and clients.
 //!
 //! [`Decoder`] turns bytes, cut anywhere, into whole messages within a size limit; [`frame()`] and
-//! [`client_frame`] make frames. No extension is negotiated: reserved bits are refused by [`Head::parse`],
-//! which is also the one place that permessage-deflate (RFC 7692) will have to lift for its first bit.
+//! [`client_frame`] make frames. [`deflate`] is the one extension, permessage-deflate (RFC 7692): where it was not
+//! agreed on, and for the other two bits always, reserved bits are refused.
 
 mod close;
 mod decode;
+pub mod deflate;
 mod frame;
 mod handshake;
 mod mask;
@@ -37,6 +38,9 @@ pub enum Violation {
     /// A message is larger than the limit.
     #[error("message is larger than the limit")]
     TooLarge,
+    /// A compressed message cannot be inflated.
+    #[error("compressed message cannot be inflated")]
+    Deflate,
 }
 
 impl Violation {
@@ -44,7 +48,7 @@ impl Violation {
     pub fn close_code(self) -> u16 {
         match self {
             Self::Protocol(_) => 1002,
-            Self::Utf8 => 1007,
+            Self::Utf8 | Self::Deflate => 1007,
             Self::TooLarge => 1009,
         }
     }

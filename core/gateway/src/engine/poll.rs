@@ -4,7 +4,10 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
 use exedra_hub::{CloseReason, Frame};
-use exedra_wire::engineio::{Kind, Packet, Writer, packets};
+use exedra_wire::{
+    engineio::{Kind, Packet, Writer, packets},
+    http_encoding::Encoding,
+};
 use http::{HeaderValue, Method, Request, StatusCode, header};
 use hyper::body::Incoming;
 
@@ -13,7 +16,10 @@ use super::{
     requests::Post,
     session::{Ending, Polled, Session},
 };
-use crate::{owner::Flow, request::read_body};
+use crate::{
+    owner::Flow,
+    request::{read_body, values},
+};
 
 /// A poll that begins while a WebSocket is probing is answered after this, unless the move is finished by then.
 const PROBED: Duration = Duration::from_millis(50);
@@ -22,13 +28,16 @@ impl EngineIo {
     /// Answers a request of a session.
     pub(super) async fn polled(&self, session: Arc<Session>, request: Request<Incoming>) -> Answer {
         match *request.method() {
-            Method::GET => self.get(session).await,
+            Method::GET => {
+                let accepted = Encoding::accepted(values(request.headers(), header::ACCEPT_ENCODING));
+                self.get(session, accepted).await
+            }
             Method::POST => self.post(session, request).await,
             _ => Err(Bad::Request.into()),
         }
     }
 
-    async fn get(&self, session: Arc<Session>) -> Answer {
+    async fn get(&self, session: Arc<Session>, accepted: Option<Encoding>) -> Answer {
         let poll = session.begin_poll().ok_or(Bad::Session)?;
         if session.is_probed() {
             tokio::time::sleep(PROBED).await;
@@ -49,16 +58,33 @@ impl EngineIo {
                 payload(&frames, closed)
             }
         };
-        (self.rules.sent)(body.len());
-        Ok(text(body))
+        let worth_it = self.rules.compress_from.is_some_and(|from| body.len() >= from);
+        let encoded = accepted.filter(|_| worth_it).and_then(|e| Some((e.encode(&body)?, e)));
+        let mut response = match encoded {
+            Some((encoded, encoding)) => {
+                (self.rules.sent)(encoded.len());
+                text(encoded, Some(encoding))
+            }
+            None => {
+                (self.rules.sent)(body.len());
+                text(body, None)
+            }
+        };
+        if worth_it {
+            response.headers_mut().append(header::VARY, HeaderValue::from_static("accept-encoding"));
+        }
+        Ok(response)
     }
 
     async fn post(&self, session: Arc<Session>, request: Request<Incoming>) -> Answer {
         let mut post = session.begin_post().ok_or(Bad::Session)?;
         let binary =
             request.headers().get(header::CONTENT_TYPE).is_some_and(|t| t == "application/octet-stream");
+        let encoded = request.headers().get(header::CONTENT_ENCODING).is_some_and(|e| e != "identity");
         let read = if binary {
             Err(StatusCode::BAD_REQUEST)
+        } else if encoded {
+            Err(StatusCode::UNSUPPORTED_MEDIA_TYPE)
         } else {
             read_body(request.into_body(), self.rules.max_payload).await.map_err(|trouble| trouble.status())
         };
@@ -83,7 +109,7 @@ impl EngineIo {
                 return Err(Bad::Request.into());
             }
         }
-        Ok(text(b"ok".to_vec()))
+        Ok(text(b"ok".to_vec(), None))
     }
 }
 
@@ -125,11 +151,14 @@ fn payload(frames: &[Frame], closed: bool) -> Vec<u8> {
     writer.finish()
 }
 
-/// A body as clients of polling expect it.
-pub(super) fn text(body: Vec<u8>) -> Response<Body> {
+/// A body as clients of polling expect it; with an encoding, it is in that form already.
+pub(super) fn text(body: Vec<u8>, encoding: Option<Encoding>) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if let Some(encoding) = encoding {
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.name()));
+    }
     response
 }

@@ -65,11 +65,12 @@ impl EngineIo {
         mut request: Request<Incoming>,
         visit: Visit,
     ) -> Answer {
-        let response = switch_to_websocket(&request)?;
+        let (response, deflate) = switch_to_websocket(&request, self.rules.compress_from.is_some())?;
         let opening = Opening {
             outbox: session.outbox.clone(),
             stage: Stage::Probing(Probe { session, begun: false }),
             rules: self.rules.clone(),
+            deflate,
             keep: None,
             place: visit.place,
         };

@@ -233,7 +233,7 @@ impl End {
     fn violation(violation: Violation) -> Self {
         let reason = match violation {
             Violation::TooLarge => CloseReason::TooLarge,
-            Violation::Protocol(_) | Violation::Utf8 => CloseReason::ProtocolError,
+            Violation::Protocol(_) | Violation::Utf8 | Violation::Deflate => CloseReason::ProtocolError,
         };
         Self { reason, farewell: Farewell::Code(violation.close_code()) }
     }

@@ -11,6 +11,8 @@ use bytes::Bytes;
 use exedra_hub::{CloseReason, Frame, frame::Part, outbox::Outbox};
 use tokio::{io::AsyncWrite, net::TcpStream};
 
+use crate::squeeze::Squeeze;
+
 /// Pieces per write; the kernel takes up to 1024.
 const PIECES: usize = 128;
 
@@ -28,6 +30,8 @@ pub(crate) struct Writer {
     at: Position,
     /// The newest ping that is not answered yet; older ones need no answer.
     pong: Option<Bytes>,
+    /// How the client wants large messages; none when they go as they are.
+    squeeze: Option<Squeeze>,
 }
 
 /// A place within a frame.
@@ -49,6 +53,11 @@ pub(crate) enum Wrote {
 }
 
 impl Writer {
+    /// A writer that compresses what it takes from the outbox, if `squeeze`.
+    pub(crate) fn new(squeeze: Option<Squeeze>) -> Self {
+        Self { squeeze, ..Self::default() }
+    }
+
     /// Puts a frame behind what the socket did not take yet, before what the outbox holds.
     pub(crate) fn push(&mut self, frame: Frame) {
         self.pending.push(frame);
@@ -109,6 +118,9 @@ impl Writer {
             Poll::Pending => return Ok((0, Taken::Nothing)),
             Poll::Ready(Some(reason)) => return Ok((0, Taken::Closed(reason))),
             Poll::Ready(None) => {}
+        }
+        if let Some(squeeze) = self.squeeze {
+            squeeze.apply(frames);
         }
         let mut at = Position::default();
         let outcome = drain(frames, &mut at, cx, stream);

@@ -49,6 +49,8 @@ pub(crate) struct Client {
     pub(crate) stream: TcpStream,
     decoder: Decoder,
     unread: Vec<u8>,
+    /// Bytes that came in since the handshake.
+    pub(crate) read: usize,
 }
 
 impl Client {
@@ -69,7 +71,9 @@ impl Client {
         }
         let mut answer = parse(&String::from_utf8(head).unwrap());
         if answer.status == 101 {
-            return Ok(Self { stream, decoder: Decoder::new(Role::Client, 64 << 20), unread: Vec::new() });
+            let deflate = answer.head.contains("sec-websocket-extensions: permessage-deflate;");
+            let decoder = Decoder::new(Role::Client, 64 << 20).inflating(deflate);
+            return Ok(Self { stream, decoder, unread: Vec::new(), read: 0 });
         }
         let length: usize = answer
             .head
@@ -121,7 +125,10 @@ impl Client {
             let mut buffer = vec![0; 64 * 1024];
             match timeout(PATIENCE, self.stream.read(&mut buffer)).await.expect("the server says something") {
                 Ok(0) | Err(_) => return None,
-                Ok(read) => self.unread.extend_from_slice(&buffer[..read]),
+                Ok(read) => {
+                    self.read += read;
+                    self.unread.extend_from_slice(&buffer[..read]);
+                }
             }
         }
     }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere, its helpers too")]
 
 mod client;
+mod compression;
 mod endpoints;
 mod limits;
 mod plugins;

@@ -101,6 +101,9 @@ impl Rules<'_> {
         if socketio.max_payload.as_u64() < 1024 {
             self.say("socketio.max_payload", "must be at least 1KiB", "");
         }
+        if !socketio.compression.is_possible() {
+            self.say("socketio.compression.threshold", "must be at least 256B", "");
+        }
     }
 
     fn limits(&mut self) {

@@ -15,10 +15,12 @@ pub fn schema() -> &'static Value {
         let settings = SchemaSettings::draft2020_12().with(|s| s.inline_subschemas = true);
         let mut schema = settings.into_generator().into_root_schema_for::<Config>().to_value();
         // Sizes write themselves rounded; what is shown here must mean exactly the default.
-        for (key, default) in
-            [("socketio/properties/max_payload", "1MB"), ("limits/properties/outbound_buffer", "1MiB")]
-        {
-            if let Some(property) = schema.pointer_mut(&format!("/properties/{key}/default")) {
+        for (key, default) in [
+            ("socketio/properties/max_payload/default", "1MB"),
+            ("socketio/properties/compression/default/threshold", "1KiB"),
+            ("limits/properties/outbound_buffer/default", "1MiB"),
+        ] {
+            if let Some(property) = schema.pointer_mut(&format!("/properties/{key}")) {
                 *property = Value::from(default);
             }
         }

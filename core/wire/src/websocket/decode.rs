@@ -1,11 +1,12 @@
 //! From bytes, cut anywhere, to whole messages.
 //!
 //! Between messages a decoder holds no memory but itself. A message's limit is enforced when a head declares
-//! its length, before a byte of it is kept, and what is kept never exceeds what has come.
+//! its length, before a byte of it is kept, and what is kept never exceeds what has come. A compressed message is
+//! kept as it came and inflated when it is whole, within the same limit.
 
 use bytes::Bytes;
 
-use super::{Close, Head, HeadParse, Opcode, Role, Violation, apply_mask};
+use super::{Close, Head, HeadParse, Opcode, Role, Violation, apply_mask, deflate::inflate};
 
 /// Something whole that the other side sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct Decoder {
     /// Largest message in bytes.
     limit: u32,
     role: Role,
+    /// Whether messages may be compressed.
+    deflate: bool,
 }
 
 #[derive(Debug, Default)]
@@ -47,6 +50,8 @@ struct Partial {
 #[derive(Debug)]
 struct Message {
     text: bool,
+    /// Whether `data` is compressed still.
+    compressed: bool,
     data: Vec<u8>,
     /// How much of a text is known to be whole UTF-8 characters.
     valid: usize,
@@ -55,7 +60,13 @@ struct Message {
 impl Decoder {
     /// A decoder that takes messages of up to `limit` bytes.
     pub fn new(role: Role, limit: usize) -> Self {
-        Self { partial: None, limit: u32::try_from(limit).unwrap_or(u32::MAX), role }
+        Self { partial: None, limit: u32::try_from(limit).unwrap_or(u32::MAX), role, deflate: false }
+    }
+
+    /// The same for a connection on which permessage-deflate was agreed on, if `deflate`.
+    #[must_use]
+    pub fn inflating(self, deflate: bool) -> Self {
+        Self { deflate, ..self }
     }
 
     /// Whether the stream is between two messages.
@@ -93,7 +104,7 @@ impl Decoder {
     fn head(&mut self, input: &mut &[u8]) -> Result<Option<Head>, Violation> {
         let kept = self.partial.as_ref().is_some_and(|p| !p.head.is_empty());
         if !kept {
-            match Head::parse(input, self.role)? {
+            match Head::parse_extended(input, self.role, self.deflate)? {
                 HeadParse::Complete(head, size) => {
                     *input = &input[size..];
                     return Ok(Some(head));
@@ -104,7 +115,7 @@ impl Decoder {
         }
         let partial = self.partial.get_or_insert_default();
         loop {
-            match Head::parse(&partial.head, self.role)? {
+            match Head::parse_extended(&partial.head, self.role, self.deflate)? {
                 HeadParse::Complete(head, _) => {
                     partial.head = Vec::new();
                     return Ok(Some(head));
@@ -135,7 +146,11 @@ impl Decoder {
             (Some(message), _) => message.data.len() as u64,
             (None, _) => 0,
         };
-        if have + head.length > u64::from(self.limit) { Err(Violation::TooLarge) } else { Ok(()) }
+        let limit = u64::from(self.limit);
+        let compressed = begun.map_or(head.compressed, |message| message.compressed);
+        // Bytes that do not shrink grow a little when they are compressed all the same.
+        let limit = if compressed { limit + limit / 256 + 64 } else { limit };
+        if have + head.length > limit { Err(Violation::TooLarge) } else { Ok(()) }
     }
 
     /// Reads what is there of a frame's payload.
@@ -149,15 +164,16 @@ impl Decoder {
                 partial.frame = None; // its head had come in an earlier piece
             }
             self.forget_when_idle();
-            return whole(&head, now).map(Some);
+            return whole(&head, now, self.limit).map(Some);
         }
+        let limit = self.limit;
         let partial = self.partial.get_or_insert_default();
         partial.frame = if complete { None } else { Some((head, read + now.len() as u64)) };
         let item = if head.opcode.is_control() {
             append(&mut partial.control, now, &head, read);
             if complete { Some(control(head.opcode, std::mem::take(&mut partial.control))?) } else { None }
         } else {
-            partial.data(&head, now, read, complete)?
+            partial.data(&head, now, read, complete, limit)?
         };
         self.forget_when_idle();
         Ok(item)
@@ -192,20 +208,24 @@ impl Partial {
         now: &[u8],
         read: u64,
         complete: bool,
+        limit: u32,
     ) -> Result<Option<Item>, Violation> {
         let message = self.message.get_or_insert_with(|| Message {
             text: head.opcode == Opcode::Text,
+            compressed: head.compressed,
             data: Vec::new(),
             valid: 0,
         });
         append(&mut message.data, now, head, read);
         let last = complete && head.fin;
-        message.check(last)?;
+        if !message.compressed {
+            message.check(last)?;
+        }
         if !last {
             return Ok(None);
         }
         match self.message.take() {
-            Some(message) => message.finish().map(Some),
+            Some(message) => message.finish(limit).map(Some),
             None => Ok(None),
         }
     }
@@ -228,12 +248,27 @@ impl Message {
         Ok(())
     }
 
-    fn finish(self) -> Result<Item, Violation> {
+    fn finish(self, limit: u32) -> Result<Item, Violation> {
+        if self.compressed {
+            return self.inflate(limit)?.finish(limit);
+        }
         if self.text {
             String::from_utf8(self.data).map(Item::Text).map_err(|_| Violation::Utf8)
         } else {
             Ok(Item::Binary(self.data.into()))
         }
+    }
+
+    /// The message in plain. Stops at the first byte beyond the limit, or that cannot be text any more.
+    fn inflate(self, limit: u32) -> Result<Self, Violation> {
+        let mut plain = Self { text: self.text, compressed: false, data: Vec::new(), valid: 0 };
+        inflate(&self.data, limit as usize, |piece| {
+            plain.data.extend_from_slice(piece);
+            plain.check(false)
+        })?;
+        plain.check(true)?;
+        plain.data.shrink_to_fit();
+        Ok(plain)
     }
 }
 
@@ -250,9 +285,12 @@ fn append(out: &mut Vec<u8>, piece: &[u8], head: &Head, read: u64) {
 }
 
 /// A message or control frame that is whole in the input: copied once, nothing kept.
-fn whole(head: &Head, payload: &[u8]) -> Result<Item, Violation> {
+fn whole(head: &Head, payload: &[u8], limit: u32) -> Result<Item, Violation> {
     let mut data = Vec::new();
     append(&mut data, payload, head, 0);
+    if head.compressed {
+        return Message { text: head.opcode == Opcode::Text, compressed: true, data, valid: 0 }.finish(limit);
+    }
     match head.opcode {
         Opcode::Text => String::from_utf8(data).map(Item::Text).map_err(|_| Violation::Utf8),
         Opcode::Binary => Ok(Item::Binary(data.into())),

@@ -118,7 +118,8 @@ fn fragments_share_one_limit() {
 #[test]
 fn huge_declared_length_reserves_nothing() {
     let mut bytes = Vec::new();
-    Head { fin: true, opcode: Opcode::Binary, mask: Some(KEY), length: 1 << 30 }.write(&mut bytes);
+    Head { fin: true, compressed: false, opcode: Opcode::Binary, mask: Some(KEY), length: 1 << 30 }
+        .write(&mut bytes);
     bytes.push(1);
     let mut decoder = server(u32::MAX as usize);
     assert_eq!(decode(&mut decoder, &bytes), Ok(vec![]));
@@ -156,4 +157,84 @@ fn close_is_read_byte_by_byte() {
     let bytes = client_frame(Opcode::Close, &Close::encode(1001, "gone"), KEY);
     let items = bytewise(&mut server(100), &bytes);
     assert_eq!(items, Ok(vec![Item::Close(Some(Close { code: 1001, reason: "gone".into() }))]));
+}
+
+// === compressed messages ===
+
+use crate::websocket::deflate::{Window, compress};
+
+/// A client's compressed message in fragments of `cut` bytes, with a ping between them.
+fn compressed(opcode: Opcode, payload: &[u8], cut: usize) -> Vec<u8> {
+    let small = compress(payload, Window::Wide).unwrap();
+    let pieces: Vec<&[u8]> = small.chunks(cut).collect();
+    let mut bytes = Vec::new();
+    for (i, piece) in pieces.iter().enumerate() {
+        let opcode = if i == 0 { opcode } else { Opcode::Continuation };
+        let start = bytes.len();
+        bytes.extend(fragment(opcode, piece, i + 1 == pieces.len()));
+        bytes[start] |= if i == 0 { 0x40 } else { 0 };
+        if i + 1 < pieces.len() {
+            bytes.extend(client_frame(Opcode::Ping, b"between", KEY));
+        }
+    }
+    bytes
+}
+
+proptest! {
+    #[test]
+    fn compressed_messages_survive_any_cut(seed in "\\PC{1,40}", cut in 1usize..60, pieces in 1usize..60) {
+        let text = seed.repeat(60);
+        let mut bytes = compressed(Opcode::Text, text.as_bytes(), cut);
+        bytes.extend(compressed(Opcode::Binary, text.as_bytes(), cut));
+        bytes.extend(client_frame(Opcode::Text, b"plain", KEY));
+        let mut decoder = server(1 << 20).inflating(true);
+        let mut items = Vec::new();
+        for piece in bytes.chunks(pieces) {
+            items.extend(decode(&mut decoder, piece)?);
+        }
+        items.retain(|item| *item != Item::Ping("between".into()));
+        let binary = Item::Binary(text.clone().into_bytes().into());
+        prop_assert_eq!(items, vec![Item::Text(text), binary, Item::Text("plain".into())]);
+        prop_assert!(decoder.is_idle());
+    }
+}
+
+#[test]
+fn compression_must_be_agreed_on() {
+    let bytes = compressed(Opcode::Text, &[b'x'; 500], 1000);
+    assert!(decode(&mut server(1000), &bytes).is_err());
+    assert!(decode(&mut server(1000).inflating(true), &bytes).is_ok());
+}
+
+#[test]
+fn inflated_size_has_the_same_limit() {
+    let bytes = compressed(Opcode::Binary, &[0; 1001], 1 << 20);
+    assert_eq!(decode(&mut server(1000).inflating(true), &bytes), Err(Violation::TooLarge));
+    assert!(decode(&mut server(1001).inflating(true), &bytes).is_ok());
+    let bomb = compressed(Opcode::Text, &vec![b'0'; 10 << 20], 1000);
+    assert_eq!(decode(&mut server(100_000).inflating(true), &bomb), Err(Violation::TooLarge));
+}
+
+#[test]
+fn inflated_text_must_be_utf8() {
+    let mut bad = vec![b'x'; 500];
+    bad[400] = 0xff;
+    for cut in [10, 1000] {
+        let mut decoder = server(1000).inflating(true);
+        assert_eq!(decode(&mut decoder, &compressed(Opcode::Text, &bad, cut)), Err(Violation::Utf8));
+        let mut decoder = server(1000).inflating(true);
+        assert!(decode(&mut decoder, &compressed(Opcode::Binary, &bad, cut)).is_ok());
+    }
+    let half = [&[b'x'; 500][..], &[0xe2, 0x82]].concat();
+    let mut decoder = server(1000).inflating(true);
+    assert_eq!(decode(&mut decoder, &compressed(Opcode::Text, &half, 1000)), Err(Violation::Utf8));
+}
+
+#[test]
+fn garbage_cannot_be_inflated() {
+    let mut bytes = client_frame(Opcode::Text, b"this is not deflate", KEY);
+    bytes[0] |= 0x40;
+    let outcome = decode(&mut server(1000).inflating(true), &bytes);
+    assert_eq!(outcome, Err(Violation::Deflate));
+    assert_eq!(Violation::Deflate.close_code(), 1007);
 }

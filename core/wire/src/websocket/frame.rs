@@ -6,6 +6,8 @@ use super::{Role, Violation, apply_mask};
 pub const MAX_CONTROL: usize = 125;
 /// Longest head: two bytes, eight of length, four of mask.
 const MAX_HEAD: usize = 14;
+/// The first reserved bit, as permessage-deflate uses it.
+const COMPRESSED: u8 = 0x40;
 
 /// What a frame is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,8 @@ impl Opcode {
 pub struct Head {
     /// Whether the message ends with this frame.
     pub fin: bool,
+    /// Whether the message that begins here is compressed (the first reserved bit).
+    pub compressed: bool,
     /// What the frame is.
     pub opcode: Opcode,
     /// The mask, when the sender is a client.
@@ -83,11 +87,22 @@ impl Head {
     /// Everything that a frame may not be: reserved bits or opcodes, a fragmented or large control frame, a
     /// length not in its shortest form or beyond 2^63, and a mask on the wrong side.
     pub fn parse(bytes: &[u8], role: Role) -> Result<HeadParse, Violation> {
+        Self::parse_extended(bytes, role, false)
+    }
+
+    /// The same where permessage-deflate was agreed on, if `deflate`: the first frame of a message may say that it
+    /// is compressed.
+    ///
+    /// # Errors
+    /// As [`Head::parse`].
+    pub fn parse_extended(bytes: &[u8], role: Role, deflate: bool) -> Result<HeadParse, Violation> {
         let &[first, second, ref rest @ ..] = bytes else { return Ok(HeadParse::Needs(2)) };
-        if first & 0x70 != 0 {
+        let opcode = Opcode::from_bits(first & 0x0f).ok_or(Violation::Protocol("reserved opcode"))?;
+        let compressed = first & COMPRESSED != 0;
+        let may_be = deflate && matches!(opcode, Opcode::Text | Opcode::Binary);
+        if first & 0x30 != 0 || compressed && !may_be {
             return Err(Violation::Protocol("reserved bit without an extension"));
         }
-        let opcode = Opcode::from_bits(first & 0x0f).ok_or(Violation::Protocol("reserved opcode"))?;
         let fin = first & 0x80 != 0;
         let masked = second & 0x80 != 0;
         let short = second & 0x7f;
@@ -105,13 +120,15 @@ impl Head {
         }
         let (length, rest) = read_length(short, rest)?;
         let mask = if masked { rest.first_chunk::<4>().copied() } else { None };
-        Ok(HeadParse::Complete(Self { fin, opcode, mask, length }, size))
+        Ok(HeadParse::Complete(Self { fin, compressed, opcode, mask, length }, size))
     }
 
     /// Writes the head, in its shortest form, to the end of `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
         let masked = if self.mask.is_some() { 0x80 } else { 0 };
-        out.push(self.opcode.bits() | if self.fin { 0x80 } else { 0 });
+        let fin = if self.fin { 0x80 } else { 0 };
+        let compressed = if self.compressed { COMPRESSED } else { 0 };
+        out.push(self.opcode.bits() | fin | compressed);
         match self.length {
             0..=125 => out.push(self.length as u8 | masked),
             126..=0xffff => {
@@ -166,7 +183,7 @@ pub fn head(opcode: Opcode, length: usize) -> Vec<u8> {
         _ => 10,
     };
     let mut out = Vec::with_capacity(size + length);
-    Head { fin: true, opcode, mask: None, length: length as u64 }.write(&mut out);
+    Head { fin: true, compressed: false, opcode, mask: None, length: length as u64 }.write(&mut out);
     out
 }
 
@@ -180,7 +197,8 @@ pub fn frame(opcode: Opcode, payload: &[u8]) -> Vec<u8> {
 /// A whole frame as a client sends it, masked with `key` (which must be fresh and unpredictable).
 pub fn client_frame(opcode: Opcode, payload: &[u8], key: [u8; 4]) -> Vec<u8> {
     let mut out = Vec::with_capacity(MAX_HEAD + payload.len());
-    Head { fin: true, opcode, mask: Some(key), length: payload.len() as u64 }.write(&mut out);
+    Head { fin: true, compressed: false, opcode, mask: Some(key), length: payload.len() as u64 }
+        .write(&mut out);
     let start = out.len();
     out.extend_from_slice(payload);
     apply_mask(&mut out[start..], key, 0);
@@ -195,9 +213,12 @@ mod tests {
 
     fn any_head() -> impl Strategy<Value = Head> {
         let lengths = prop_oneof![0u64..300, 65_000u64..66_000, 0u64..(1 << 63)];
-        (any::<bool>(), 0usize..3, any::<Option<[u8; 4]>>(), lengths).prop_map(|(fin, op, mask, length)| {
-            Head { fin, opcode: [Opcode::Continuation, Opcode::Text, Opcode::Binary][op], mask, length }
-        })
+        (any::<bool>(), 0usize..3, any::<Option<[u8; 4]>>(), lengths, any::<bool>()).prop_map(
+            |(fin, op, mask, length, deflate)| {
+                let opcode = [Opcode::Continuation, Opcode::Text, Opcode::Binary][op];
+                Head { fin, compressed: deflate && op > 0, opcode, mask, length }
+            },
+        )
     }
 
     proptest! {
@@ -206,9 +227,10 @@ mod tests {
             let role = if head.mask.is_some() { Role::Server } else { Role::Client };
             let mut bytes = Vec::new();
             head.write(&mut bytes);
-            prop_assert_eq!(Head::parse(&bytes, role), Ok(HeadParse::Complete(head, bytes.len())));
+            prop_assert_eq!(Head::parse(&bytes, role).is_ok(), !head.compressed);
+            prop_assert_eq!(Head::parse_extended(&bytes, role, true), Ok(HeadParse::Complete(head, bytes.len())));
             for cut in 0..bytes.len() {
-                let partial = Head::parse(&bytes[..cut], role);
+                let partial = Head::parse_extended(&bytes[..cut], role, true);
                 prop_assert!(matches!(partial, Ok(HeadParse::Needs(n)) if n > cut && n <= bytes.len()));
             }
         }
@@ -242,6 +264,16 @@ mod tests {
     fn reserved_bits_and_opcodes_are_refused() {
         for first in [0xc1, 0xa1, 0x91, 0x83, 0x87, 0x8b, 0x8f] {
             assert!(refused(&[first, 0x80, 0, 0, 0, 0], Role::Server), "{first:x}");
+        }
+    }
+
+    #[test]
+    fn first_bit_begins_messages_only() {
+        let refused =
+            |first: u8| Head::parse_extended(&[first, 0x80, 0, 0, 0, 0], Role::Server, true).is_err();
+        assert!(!refused(0xc1) && !refused(0x42));
+        for first in [0xc0, 0x40, 0xc8, 0xc9, 0xca, 0xe1, 0xd2, 0xa1, 0x91] {
+            assert!(refused(first), "{first:x}");
         }
     }
 
