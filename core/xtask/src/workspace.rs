@@ -85,10 +85,10 @@ impl Workspace {
         command
     }
 
-    /// `cargo build --release` of the hub and every plugin.
+    /// `cargo build --release` of the hub, every plugin and the Rust publisher that the end-to-end tests run.
     pub(crate) fn build_release(&self) -> Command {
         let mut command = self.cargo();
-        command.args(["build", "--release", "-p", "exedra"]);
+        command.args(["build", "--release", "-p", "exedra", "-p", "exedra-detection-engine"]);
         for plugin in &self.plugins {
             command.args(["-p", plugin]);
         }

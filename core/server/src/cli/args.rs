@@ -66,11 +66,13 @@ pub(crate) enum Command {
         command: TokenCommand,
     },
     /// Load a hub and measure it: idle connections, fan-out, reconnect storms, churn, or all mixed
-    #[command(after_help = "The hub needs a plugin with the events join, publish and ask; core/load/bench-plugin \
+    #[command(
+        after_help = "The hub needs a plugin with the events join, publish and ask; core/load/bench-plugin \
                             is one. Loopback only unless --allow-remote. Exit 1 when an --assert does not \
                             hold.\n\nExamples:\n  exedra load idle -n 10000 --assert \
                             rss_per_connection<=4KiB\n  exedra load fan-out -n 1000 --rate 25 --assert p99=3ms\n  \
-                            exedra load storm --json")]
+                            exedra load storm --json"
+    )]
     Load(Box<exedra_load::LoadArgs>),
     /// Print shell completions
     #[command(after_help = "Example:\n  exedra completions bash > /etc/bash_completion.d/exedra")]

@@ -19,7 +19,11 @@ pub(super) fn run(args: &LoadArgs) -> Result<(), Failure> {
         LoadError::Usage(why) => Problem::new("load", why).into(),
         error => Failure::Runtime(anyhow::Error::new(error).context("load")),
     })?;
-    if args.common().json { print_json(&json!(report))? } else { print(&report.to_string())? }
+    if args.common().json {
+        print_json(&json!(report))?
+    } else {
+        print(&report.to_string())?
+    }
     let failed: Vec<_> = report.asserts.iter().filter(|judged| !judged.holds).collect();
     match failed.first() {
         None => Ok(()),
