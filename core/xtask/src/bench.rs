@@ -36,6 +36,9 @@ pub(crate) struct Bench {
     /// The core of the load
     #[arg(long, default_value_t = 1)]
     load_cpu: usize,
+    /// Measure what is built already
+    #[arg(long)]
+    no_build: bool,
     /// Only these: memory, waves, strict, four, wide, last, storm
     only: Vec<String>,
 }
@@ -47,7 +50,11 @@ pub(crate) fn run(workspace: &Workspace, bench: &Bench) -> Result<ExitCode> {
     }
     let measures = chosen(&bench.only)?;
     let (size, runs) = if bench.quick { (Size::Quick, 1) } else { (Size::Full, bench.runs.max(1)) };
-    let yard = Yard::prepare(workspace, bench.server_cpu, bench.load_cpu)?;
+    let yard = Yard::new(workspace, bench.server_cpu, bench.load_cpu);
+    if !bench.no_build {
+        yard.build(workspace)?;
+    }
+    yard.furnish()?;
     let machine = servers::machine();
     println!("machine: {machine}");
     controls(&yard)?;

@@ -222,6 +222,26 @@ test("frames arrive bit for bit", { timeout: 60_000 }, async (t) => {
   assert.ok(ann.heard.findLast((one) => one.event === "video-frame").args[0].equals(frame.subarray(7)));
 });
 
+test("large analytics travel compressed", { timeout: 60_000 }, async (t) => {
+  const { hub, service } = await scene(t);
+  const each = Array.from({ length: 40 }, (_, n) => ({ participantId: `participant-${n}`, trustScore: n / 40 }));
+  const payload = { analytics: { totalParticipants: 40, each } };
+  assert.ok(JSON.stringify(payload).length > 2_048);
+  const bytesOf = async (perMessageDeflate) => {
+    const viewer = await member(t, hub, `viewer-${perMessageDeflate}`, { perMessageDeflate });
+    const socket = viewer.io.engine.transport.ws._socket;
+    const before = socket.bytesRead;
+    viewer.heard.length = 0;
+    service.publish(`exedra.in.deepfake.${MEETING}.analytics-update`, payload);
+    await until(() => viewer.heard.some((one) => one.args[0]?.analytics?.each?.length === 40), { what: "the analytics" });
+    viewer.disconnect();
+    return socket.bytesRead - before;
+  };
+  const [offered, plain] = [await bytesOf({}), await bytesOf(false)];
+  assert.ok(plain > 2_048, `${plain} bytes plain`);
+  assert.ok(offered < plain / 2, `${offered} of ${plain} bytes`);
+});
+
 test("alerts survive a kill", { timeout: 120_000 }, async (t) => {
   const { hub, engine, ann } = await scene(t);
   const answered = [];

@@ -15,6 +15,7 @@ import { heard, openClient, rest } from "./harness/client.mjs";
 import { DEMO, ROOT, startHub } from "./harness/hub.mjs";
 import { openService, startNats } from "./harness/nats.mjs";
 import { run, tool } from "./harness/process.mjs";
+import { RawClient } from "./harness/raw.mjs";
 import { mint } from "./harness/tokens.mjs";
 import { inTime, pause, until } from "./harness/wait.mjs";
 
@@ -231,17 +232,67 @@ test("fifty enter at once", { timeout: 60_000 }, async (t) => {
   });
 });
 
-test("tried names leave nothing", { timeout: 120_000 }, async (t) => {
-  const hub = await startHub(t, withSettings({ connections_per_ip: 100 }));
-  const tries = Array.from({ length: 40 }, async (_, worker) => {
-    for (let n = 0; n < 25; n += 1) {
-      const socket = roomClient(t, hub, `name-${worker}-${n}`);
-      await connected(socket);
-      socket.disconnect();
+test("ten thousand addresses of a /64 are one", { timeout: 240_000 }, async (t) => {
+  const hub = await startHub(t, { ...ROOMS, ...LIMITS, ...PROXY });
+  let [inside, refused] = [0, 0];
+  const kept = [];
+  t.after(() => kept.forEach((client) => client.end()));
+  const knock = async (n) => {
+    const hex = (number) => number.toString(16);
+    const address = `2001:db8:7:7:${hex(n >> 8)}:${hex(n & 255)}:0:${hex((n * 7919 + 1) % 65521)}`;
+    let why;
+    const told = new Promise((resolve) => (why = resolve));
+    const onPacket = (packet) => {
+      if (packet.includes("TOO_MANY_CONNECTIONS")) why("refused");
+      else if (packet.startsWith("40")) setTimeout(why, 2_000, "inside");
+    };
+    const client = new RawClient(hub, { headers: from(address), namespace: "/public-room/any", onPacket });
+    const end = await inTime(told, 20_000, `an answer for ${address}`);
+    if (end === "inside") {
+      inside += 1;
+      kept.push(client);
+    } else {
+      refused += 1;
+      client.end();
     }
-  });
-  await Promise.all(tries);
-  await until(async () => (await hub.metrics()).get('exedra_rooms{plugin="public-rooms"}') === 0, { what: "no rooms" });
+  };
+  await knock(0);
+  await knock(1);
+  for (let n = 2; n < 10_000; n += 100) {
+    await Promise.all(Array.from({ length: Math.min(100, 10_000 - n) }, (_, at) => knock(n + at)));
+  }
+  assert.deepEqual({ inside, refused }, { inside: 2, refused: 9_998 });
+});
+
+test("tried names leave nothing", { timeout: 900_000 }, async (t) => {
+  const names = process.env.EXEDRA_SOAK ? 1_000_000 : 20_000;
+  const hub = await startHub(t, withSettings({ connections_per_ip: 100 }));
+  const tried = async (link, count) => {
+    let waiting;
+    const client = new RawClient(hub, { onPacket: (packet) => packet.startsWith("40/") && waiting?.(packet) });
+    t.after(() => client.end());
+    await until(() => client.ws.readyState === 1, { what: "a link" });
+    for (let n = 0; n < count; n += 1) {
+      const room = `/public-room/name-${link}-${n}`;
+      const joined = new Promise((resolve) => (waiting = resolve));
+      client.ws.send(`40${room},`);
+      const packet = await inTime(joined, 10_000, room);
+      assert.ok(packet.startsWith(`40${room},`), packet);
+      client.ws.send(`41${room},`);
+    }
+  };
+  const wave = (count) => Promise.all([0, 1, 2, 3].map((link) => tried(link, count / 4)));
+  const gone = () =>
+    until(async () => (await hub.metrics()).get('exedra_rooms{plugin="public-rooms"}') === 0, { what: "no rooms" });
+  const resident = async () => (await hub.metrics()).get("process_resident_memory_bytes");
+  await wave(4_000);
+  await gone();
+  const before = await resident();
+  await wave(names);
+  await gone();
+  const grown = (await resident()) - before;
+  t.diagnostic(`${names} names tried, resident memory grew by ${(grown / 2 ** 20).toFixed(1)} MiB`);
+  assert.ok(grown < 8 * 2 ** 20, `${grown} bytes`);
   assert.equal(await hub.total("exedra_public_rooms_connections"), 0);
 });
 

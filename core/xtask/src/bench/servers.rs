@@ -52,7 +52,8 @@ pub(super) struct Yard {
     pub(super) folder: PathBuf,
     release: PathBuf,
     yardsticks: PathBuf,
-    node: PathBuf,
+    /// Where the yardsticks' sources are.
+    source: PathBuf,
     /// The core of the server.
     server_cpu: String,
     /// The core of the load.
@@ -60,39 +61,45 @@ pub(super) struct Yard {
 }
 
 impl Yard {
-    /// Builds all servers.
-    pub(super) fn prepare(workspace: &Workspace, server_cpu: usize, load_cpu: usize) -> Result<Self> {
-        let folder = workspace.target.join("bench");
-        fs::create_dir_all(&folder).context("cannot make target/bench")?;
+    /// Where everything is or will be.
+    pub(super) fn new(workspace: &Workspace, server_cpu: usize, load_cpu: usize) -> Self {
+        Self {
+            folder: workspace.target.join("bench"),
+            release: workspace.release(),
+            yardsticks: workspace.target.join("yardsticks/release"),
+            source: workspace.root.join("core/load/yardsticks"),
+            server_cpu: server_cpu.to_string(),
+            load_cpu: load_cpu.to_string(),
+        }
+    }
+
+    /// Builds all servers that are built.
+    pub(super) fn build(&self, workspace: &Workspace) -> Result<()> {
         let mut hub = workspace.cargo();
         hub.args(["build", "--release", "-p", "exedra", "-p", "exedra-bench-plugin"]);
         report::check(&mut hub).context("the hub's build failed")?;
-        let source = workspace.root.join("core/load/yardsticks");
-        let yardsticks = workspace.target.join("yardsticks");
         let mut build = workspace.cargo();
-        build.args(["build", "--release", "--locked", "--manifest-path"]).arg(source.join("Cargo.toml"));
-        report::check(build.arg("--target-dir").arg(&yardsticks)).context("the yardsticks' build failed")?;
-        let yard = Self {
-            release: workspace.release(),
-            yardsticks: yardsticks.join("release"),
-            node: source.join("node"),
-            folder,
-            server_cpu: server_cpu.to_string(),
-            load_cpu: load_cpu.to_string(),
-        };
-        yard.install_node()?;
-        fs::write(yard.config(), yard.hub_config()).context("cannot write the hub's configuration")?;
-        Ok(yard)
+        build.args(["build", "--release", "--locked", "--manifest-path"]).arg(self.source.join("Cargo.toml"));
+        build.arg("--target-dir").arg(workspace.target.join("yardsticks"));
+        report::check(&mut build).context("the yardsticks' build failed")
+    }
+
+    /// Makes what the servers need to start.
+    pub(super) fn furnish(&self) -> Result<()> {
+        fs::create_dir_all(&self.folder).context("cannot make target/bench")?;
+        self.install_node()?;
+        fs::write(self.config(), self.hub_config()).context("cannot write the hub's configuration")
     }
 
     fn install_node(&self) -> Result<()> {
-        let lock = fs::read_to_string(self.node.join("package-lock.json")).context("no package-lock.json")?;
-        let stamp = self.node.join("node_modules/.installed-lock");
+        let node = self.source.join("node");
+        let lock = fs::read_to_string(node.join("package-lock.json")).context("no package-lock.json")?;
+        let stamp = node.join("node_modules/.installed-lock");
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == lock) {
             return Ok(());
         }
         let mut npm = Command::new("npm");
-        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&self.node);
+        npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).current_dir(&node);
         report::check(&mut npm).context("npm could not install socket.io")?;
         fs::write(stamp, lock).context("cannot note what npm has installed")
     }
@@ -129,7 +136,7 @@ impl Yard {
             Kind::Socketioxide => {
                 command.arg(self.yardsticks.join("yardstick-socketioxide")).arg(&ports).arg(SECRET)
             }
-            Kind::Node => command.arg("node").arg(self.node.join("server.js")).arg(&ports).arg(SECRET),
+            Kind::Node => command.arg("node").arg(self.source.join("node/server.js")).arg(&ports).arg(SECRET),
         };
         let log = fs::File::create(self.folder.join("server.log")).context("cannot write server.log")?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);

@@ -10,13 +10,19 @@ const PONG = "3";
 const MESSAGE = "4";
 
 export class RawClient {
-  /** Connects to `/` at once; `local` is the source address, so that many fit beside each other. */
-  constructor(hub, { local, auth, onConnect, onEvent } = {}) {
+  /**
+   * Connects to a namespace at once; `local` is the source address, so that many fit beside each other, and `headers`
+   * go with the handshake. `onPacket` sees everything else that comes.
+   */
+  constructor(hub, { local, auth, headers, namespace, onConnect, onEvent, onPacket } = {}) {
+    this.namespace = namespace ? `${namespace},` : "";
+    this.onPacket = onPacket;
     this.events = 0;
     this.connected = false;
     this.ready = new Promise((resolve, reject) => {
       this.ws = new WebSocket(`${hub.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, {
         localAddress: local,
+        headers,
         perMessageDeflate: false,
         handshakeTimeout: 60_000,
       });
@@ -40,7 +46,7 @@ export class RawClient {
   }
 
   #take(packet, auth, onConnect, onEvent, resolve, reject) {
-    if (packet[0] === OPEN) this.ws.send(`${MESSAGE}0${auth ? JSON.stringify(auth) : ""}`);
+    if (packet[0] === OPEN) this.ws.send(`${MESSAGE}0${this.namespace}${auth ? JSON.stringify(auth) : ""}`);
     else if (packet[0] === PING) this.ws.send(PONG);
     else if (packet.startsWith("40")) {
       this.connected = true;
@@ -50,5 +56,6 @@ export class RawClient {
       this.events += 1;
       onEvent?.(this, JSON.parse(packet.slice(2)));
     } else if (packet.startsWith("44")) reject(new Error(`refused: ${packet}`));
+    this.onPacket?.(packet);
   }
 }
