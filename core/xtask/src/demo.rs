@@ -7,7 +7,6 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context, Result};
 
-use crate::report;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
@@ -16,7 +15,7 @@ pub(crate) fn run(workspace: &Workspace, nats: bool, arguments: &[String]) -> Re
     let wanted: &[Tool] = if nats { &[Tool::WebClient, Tool::Nats] } else { &[Tool::WebClient] };
     let tools = Tools::prepare(workspace, wanted)?;
     tools.check(wanted)?;
-    report::check(&mut workspace.build_release()).context("the build failed")?;
+    workspace.build_release().context("the build failed")?;
     let mut serve = Command::new(workspace.release().join("exedra"));
     serve.args(["serve", "-c", "config/exedra.toml"]).current_dir(&workspace.root);
     if let Some(server) = tools.nats_server().filter(|_| nats) {

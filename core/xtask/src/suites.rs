@@ -36,7 +36,7 @@ pub(crate) fn run(
     socketio: Option<&Path>,
 ) -> Result<ExitCode> {
     ensure!(engineio.or(socketio).is_some(), "name a folder with --engineio or --socketio");
-    report::check(&mut workspace.build_release()).context("the build failed")?;
+    workspace.build_release().context("the build failed")?;
     let mut outcomes = Vec::new();
     if let Some(folder) = engineio {
         let example = ["build", "--release", "-p", "exedra-gateway", "--example", "engineio_echo"];

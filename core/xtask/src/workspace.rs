@@ -1,11 +1,15 @@
 //! Where things are: the root of the repository, the target folder, the packages, and how to call cargo.
 
 use std::env;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
+
+use crate::report;
 
 /// The workspace as `cargo metadata` tells it.
 pub(crate) struct Workspace {
@@ -85,8 +89,20 @@ impl Workspace {
         command
     }
 
+    /// The release build. The hub refuses plugin files that others may write, as they are under a umask of 0002.
+    pub(crate) fn build_release(&self) -> Result<()> {
+        report::check(&mut self.release_command())?;
+        for entry in fs::read_dir(self.release())? {
+            let path = entry?.path();
+            if path.extension().is_some_and(|ending| ending == "so") {
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+            }
+        }
+        Ok(())
+    }
+
     /// `cargo build --release` of the hub, every plugin and the Rust publisher that the end-to-end tests run.
-    pub(crate) fn build_release(&self) -> Command {
+    fn release_command(&self) -> Command {
         let mut command = self.cargo();
         command.args(["build", "--release", "-p", "exedra", "-p", "exedra-detection-engine"]);
         for plugin in &self.plugins {

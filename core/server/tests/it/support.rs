@@ -19,6 +19,16 @@ pub(crate) const CANARY: &str = "canary-7f3a9c51e2d84b06-canary-canary";
 /// How long a hub may take to start or to stop.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The plugins that the shipped configurations name.
+const PLUGINS: [&str; 6] = [
+    "exedra-deepfake",
+    "exedra-echo",
+    "exedra-hangouts",
+    "exedra-live-preview",
+    "exedra-meetings",
+    "exedra-public-rooms",
+];
+
 /// The folder of the workspace; shipped files are named from there.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
@@ -30,13 +40,16 @@ pub(crate) fn library(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_BIN_EXE_exedra")).parent().unwrap();
     let built = BUILT.get_or_init(|| {
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "-p", "exedra-echo", "-p", "exedra-meetings"]).current_dir(root());
+        cargo
+            .args(["build", "--quiet"])
+            .args(PLUGINS.iter().flat_map(|name| ["-p", name]))
+            .current_dir(root());
         if folder.ends_with("release") {
             cargo.arg("--release");
         }
         cargo.status().is_ok_and(|status| status.success())
     });
-    assert!(built, "the plugins cannot be built: cargo build -p exedra-echo -p exedra-meetings");
+    assert!(built, "the plugins cannot be built: cargo build -p {}", PLUGINS.join(" -p "));
     let file = folder.join(format!("lib{}.so", name.replace('-', "_")));
     assert!(file.is_file(), "{} is missing: cargo build -p exedra-{name}", file.display());
     file
