@@ -100,7 +100,9 @@ typedef struct {
  *
  * `context` is a JSON object. For a connection, the same for its whole life:
  *   {"id": public id, "namespace", "params": {..}, "query": {..}, "auth": {..}, "peer": "address",
- *    "identity": null or {"userId", "name", "email", "roles": [..], "claims": {..}, "expiresAt": seconds}}
+ *    "identity": null or {"userId", "name", "email", "roles": [..], "claims": {..}, "expiresAt": seconds},
+ *    "recovered": true when the client came back after its link broke: its notes and rooms are those of before,
+ *    "lost": null, or why a session that the client wanted back could not be had: "unknown", "foreign" or "gap"}
  * For HTTP: {"method", "path", "params": {..}, "query": {..}, "headers": {..}, "peer", "identity"}.             */
 #define EXEDRA_CONNECT 1
 #define EXEDRA_EVENT 2

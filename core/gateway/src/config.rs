@@ -1,15 +1,18 @@
 //! The settings of the gateway: `[socketio]` and its part of `[limits]`, as users write them.
 
 mod compression;
+mod recovery;
 
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use exedra_hub::recovery::Recovery;
 use ipnet::IpNet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use compression::Compression;
+pub use recovery::{Bounds, RecoveryConfig};
 
 /// Everything that the gateway is told.
 #[derive(Debug, Clone, Default)]
@@ -50,6 +53,10 @@ pub struct SocketIoConfig {
     /// Messages and polling answers from `threshold` on (1KiB if not said) are compressed for clients that ask for
     /// it, on plain WebSocket links too; `false` switches it off.
     pub compression: Compression,
+    /// Whether clients whose link broke get their session back, within `window` (2m if not said), with up to
+    /// `max_events` missed events per room; off unless asked for, because every reliable event then carries its offset
+    /// as one more argument.
+    pub recovery: RecoveryConfig,
 }
 
 impl Default for SocketIoConfig {
@@ -62,6 +69,7 @@ impl Default for SocketIoConfig {
             transports: vec![Transport::Websocket, Transport::Polling],
             max_payload: ByteSize::mb(1),
             compression: Compression::default(),
+            recovery: RecoveryConfig::default(),
         }
     }
 }
@@ -77,8 +85,17 @@ impl SocketIoConfig {
             (!self.transports.is_empty(), "socketio.transports must name at least one"),
             (self.max_payload.as_u64() >= 1024, "socketio.max_payload must be at least 1KiB"),
             (self.compression.is_possible(), "socketio.compression.threshold must be at least 256B"),
+            (
+                self.recovery.is_possible(),
+                "socketio.recovery needs a window of at most 1h and max_events of at least 1",
+            ),
         ];
         rules.into_iter().filter_map(|(holds, problem)| (!holds).then_some(problem)).collect()
+    }
+
+    /// What the hub is to keep for clients whose link broke; `None` when nothing.
+    pub fn recovery(&self) -> Option<Recovery> {
+        self.recovery.rules(self.ping_interval + self.ping_timeout)
     }
 
     /// The largest message in bytes, never beyond what a decoder counts.

@@ -50,6 +50,7 @@ impl Front {
             peer,
             outbox: outbox.clone(),
             format,
+            ticket: None,
         };
         let conn = match knock_in_time(&self.hub, knock, self.connect_timeout).await {
             Ok(conn) => conn,

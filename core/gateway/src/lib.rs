@@ -37,5 +37,5 @@ mod rest;
 mod socketio;
 mod squeeze;
 
-pub use config::{Compression, GatewayConfig, LinkLimits, SocketIoConfig, Transport};
+pub use config::{Bounds, Compression, GatewayConfig, LinkLimits, RecoveryConfig, SocketIoConfig, Transport};
 pub use gateway::Gateway;

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use exedra_hub::{
     ConnId, Identity,
     port::{ConnFacts, HttpRequest},
+    recovery::Beginning,
 };
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -104,6 +105,9 @@ struct Connection<'a> {
     auth: Option<&'a RawValue>,
     peer: String,
     identity: Option<Who<'a>>,
+    recovered: bool,
+    /// Why the session that the client wanted back could not be had.
+    lost: Option<&'static str>,
 }
 
 fn connection(facts: &ConnFacts) -> Bytes {
@@ -115,6 +119,11 @@ fn connection(facts: &ConnFacts) -> Bytes {
         auth: serde_json::from_slice(&facts.auth).or_else(|_| serde_json::from_str("{}")).ok(),
         peer: facts.peer.to_string(),
         identity: facts.identity.as_deref().map(Who::from),
+        recovered: facts.beginning == Beginning::Recovered,
+        lost: match facts.beginning {
+            Beginning::Lost(lost) => Some(lost.label()),
+            Beginning::New | Beginning::Recovered => None,
+        },
     })
 }
 
@@ -170,6 +179,7 @@ mod tests {
             peer: [127, 0, 0, 1].into(),
             query: vec![("a".into(), "1".into()), ("a".into(), "2".into())],
             auth: Bytes::from_static(b"{}"),
+            beginning: Beginning::New,
         })
     }
 
@@ -179,7 +189,7 @@ mod tests {
         let first = contexts.of(&facts);
         assert_eq!(
             first,
-            r#"{"id":"abc","namespace":"/","params":{},"query":{"a":"2"},"auth":{},"peer":"127.0.0.1","identity":null}"#
+            r#"{"id":"abc","namespace":"/","params":{},"query":{"a":"2"},"auth":{},"peer":"127.0.0.1","identity":null,"recovered":false,"lost":null}"#
         );
         assert_eq!(first.as_ptr(), contexts.of(&facts).as_ptr());
     }

@@ -76,6 +76,7 @@ fn running_with(change: impl Fn(HostConfig) -> HostConfig) -> Running {
         peer: [127, 0, 0, 1].into(),
         outbox: outbox.clone(),
         format: Arc::new(PlainText),
+        ticket: None,
     }))
     .unwrap();
     conn.open(&Frame::one(Part { wire: "hello".into(), header: 0, binary: false }));

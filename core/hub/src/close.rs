@@ -46,6 +46,24 @@ impl CloseReason {
         Self::Internal,
     ];
 
+    /// Whether a session goes on when its link ends for this reason without a word from the client's protocol.
+    pub fn may_return(self) -> bool {
+        match self {
+            Self::ClientLeft
+            | Self::TransportLost
+            | Self::PingTimeout
+            | Self::SlowConsumer
+            | Self::ShuttingDown => true,
+            Self::ProtocolError
+            | Self::TooLarge
+            | Self::AuthExpired
+            | Self::Kicked
+            | Self::ConnectTimeout
+            | Self::RateLimited
+            | Self::Internal => false,
+        }
+    }
+
     /// The metric label and the word in logs.
     pub fn label(self) -> &'static str {
         match self {

@@ -19,6 +19,7 @@ use crate::{
     mailbox::Mailbox,
     outbox::{Outbox, Pushed},
     port::{ConnFacts, PluginId},
+    recovery::Session,
     rooms::RoomKey,
     table::Space,
 };
@@ -49,6 +50,8 @@ pub struct Connection {
     pub(crate) space: Arc<Space>,
     pub(crate) format: Arc<dyn Format>,
     outbox: Arc<Outbox>,
+    /// What it is found again by when its link breaks; `None` when it cannot be.
+    pub(crate) session: Option<Session>,
     /// Read without a lock by every broadcast; written under `state` only.
     gate: AtomicU8,
     /// Taken before any room's lock, never after.
@@ -64,7 +67,7 @@ pub(crate) struct State {
     held: Vec<(Frame, Class)>,
     held_bytes: usize,
     /// The rooms that the connection is in.
-    pub(crate) rooms: Vec<RoomKey>,
+    pub(crate) rooms: Vec<Place>,
     /// Notes of plugins.
     pub(crate) data: Vec<(PluginId, Bytes)>,
     /// Who waits for the client's acknowledgements. Boxed: most connections never have one.
@@ -73,6 +76,13 @@ pub(crate) struct State {
     pub(crate) expires_at: Option<SystemTime>,
     /// What is to be done as soon as the client has seen CONNECT.
     after_open: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// A connection's place in a room.
+pub(crate) struct Place {
+    pub(crate) key: RoomKey,
+    /// The last recoverable event before it joined; 0 where there are none.
+    pub(crate) since: u64,
 }
 
 #[derive(Default)]
@@ -95,6 +105,7 @@ impl Connection {
         space: Arc<Space>,
         format: Arc<dyn Format>,
         outbox: Arc<Outbox>,
+        session: Option<Session>,
     ) -> Arc<Self> {
         let expires_at = facts.identity.as_ref().and_then(|identity| identity.expires_at);
         Arc::new(Self {
@@ -102,6 +113,7 @@ impl Connection {
             space,
             format,
             outbox,
+            session,
             gate: AtomicU8::new(HELD),
             state: Mutex::new(State { expires_at, ..State::default() }),
             mailbox: Mutex::default(),
@@ -121,6 +133,11 @@ impl Connection {
     /// The queue of its link.
     pub fn outbox(&self) -> &Arc<Outbox> {
         &self.outbox
+    }
+
+    /// What the client shows to get its session back should its link break; `None` when that cannot be.
+    pub fn pid(&self) -> Option<String> {
+        self.session.map(|session| session.pid())
     }
 
     /// Whether it has ended.
@@ -191,17 +208,29 @@ impl Connection {
         Pushed::Queued
     }
 
+    /// Holds what a client missed, before anything else is held. Call it before anybody else knows the connection.
+    pub(crate) fn replay(&self, missed: Vec<Frame>) {
+        let mut state = self.state.lock();
+        state.held_bytes = missed.iter().map(Frame::size).sum();
+        state.held = missed.into_iter().map(|frame| (frame, Class::Reliable)).collect();
+    }
+
     /// Ends it; `None` when it had ended before. What it leaves behind is the caller's to clear away.
     pub(crate) fn close(&self) -> Option<Remains> {
         let mut state = self.state.lock();
-        if self.gate.swap(CLOSED, Ordering::AcqRel) == CLOSED {
+        let gate = self.gate.swap(CLOSED, Ordering::AcqRel);
+        if gate == CLOSED {
             return None;
         }
         state.held = Vec::new();
-        state.data = Vec::new();
         state.after_open = None;
         state.asked = None; // whoever waits for an acknowledgement sees the sender go
-        Some(Remains { rooms: std::mem::take(&mut state.rooms), expires_at: state.expires_at })
+        Some(Remains {
+            was_open: gate == OPEN,
+            rooms: std::mem::take(&mut state.rooms),
+            data: std::mem::take(&mut state.data),
+            expires_at: state.expires_at,
+        })
     }
 
     /// Reserves a number for an acknowledgement; `None` when too many are awaited or the connection has ended.
@@ -231,7 +260,10 @@ impl Connection {
 
 /// What a closed connection leaves behind.
 pub(crate) struct Remains {
-    pub(crate) rooms: Vec<RoomKey>,
+    /// Whether the client had seen CONNECT.
+    pub(crate) was_open: bool,
+    pub(crate) rooms: Vec<Place>,
+    pub(crate) data: Vec<(PluginId, Bytes)>,
     pub(crate) expires_at: Option<SystemTime>,
 }
 

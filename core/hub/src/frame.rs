@@ -87,6 +87,16 @@ impl Frame {
 pub trait Format: Send + Sync + 'static {
     /// An event; with `ack`, the other side is asked to acknowledge under that number.
     fn event(&self, message: &Message, ack: Option<u64>) -> Frame;
+    /// A recoverable event: what [`Format::event`] gives, and its offset where clients look for it. Formats whose
+    /// clients do not know of offsets leave it out.
+    fn recoverable(&self, message: &Message, offset: &str) -> Frame {
+        let _ = offset;
+        self.event(message, None)
+    }
+    /// Whether its clients can come back after a loss; only then has a connection a session.
+    fn recovers(&self) -> bool {
+        false
+    }
     /// The answer to an event that came with `ack`. `args` is a JSON array; `None` when nothing can be said
     /// in this format.
     fn ack(&self, ack: Option<u64>, args: &Bytes, attachments: &[Bytes]) -> Option<Frame>;

@@ -1,12 +1,13 @@
 //! The hub itself: owns the connections, the rooms and the ports, and holds the rules between them.
 //!
 //! Its methods are in one file per side of the ring: [`links`] for the gateway, [`ops`] for plugins, [`intake`] for
-//! the bus, [`requests`] for REST, [`background`] for what happens by itself.
+//! the bus, [`requests`] for REST, [`recovery`] for clients that come back, [`background`] for what happens by itself.
 
 mod background;
 mod intake;
 mod links;
 mod ops;
+mod recovery;
 mod requests;
 
 use std::{
@@ -26,6 +27,7 @@ use crate::{
     connection::ConnId,
     metrics::Metrics,
     port::{Authenticator, Bus, Call, Clock, PluginId, Plugins, Reply, Store},
+    recovery::{Line, Offsets, Recovery, Total},
     rooms::Rooms,
     table::{Slot, Table},
 };
@@ -65,12 +67,16 @@ pub struct Hub {
     injected: intake::Injected,
     /// When identities end, in order. Taken alone.
     expiries: Mutex<BTreeSet<(SystemTime, ConnId)>>,
+    /// Bytes that all lines keep.
+    recovery_total: Total,
     draining: AtomicBool,
 }
 
 struct Installed {
     plugins: Arc<dyn Plugins>,
     table: Table,
+    /// By the `line` of slots and spaces; empty without recovery.
+    lines: Vec<Line>,
 }
 
 impl Hub {
@@ -84,6 +90,7 @@ impl Hub {
             states: Coalescer::default(),
             injected: intake::Injected::default(),
             expiries: Mutex::default(),
+            recovery_total: Total::default(),
             draining: AtomicBool::new(false),
         })
     }
@@ -98,8 +105,12 @@ impl Hub {
         installs: Vec<Install>,
     ) -> Result<(), String> {
         let table = Table::build(installs, &self.parts.metrics)?;
+        let offsets: Arc<Offsets> = Arc::default();
+        let line = |rules: &Recovery| Line::new(rules.clone(), offsets.clone(), self.recovery_total.clone());
+        let lines =
+            table.slots.iter().filter_map(|_| self.parts.limits.recovery.as_ref().map(line)).collect();
         self.installed
-            .set(Installed { plugins, table })
+            .set(Installed { plugins, table, lines })
             .map_err(|_| "the hub has its plugins already".to_owned())
     }
 

@@ -33,6 +33,7 @@ pub mod metrics;
 pub mod namespace;
 pub mod outbox;
 pub mod port;
+pub mod recovery;
 pub mod refusal;
 pub mod rooms;
 pub mod table;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::recovery::Recovery;
+
 /// Limits of the hub. Every queue has one, and each says what happens when it is full.
 #[derive(Debug, Clone)]
 pub struct Limits {
@@ -19,6 +21,8 @@ pub struct Limits {
     pub name_length: usize,
     /// How long a client may take to acknowledge when the plugin gives no time of its own.
     pub ack_timeout: Duration,
+    /// What is kept for clients whose link breaks; `None` when their sessions end with it.
+    pub recovery: Option<Recovery>,
 }
 
 impl Default for Limits {
@@ -31,6 +35,7 @@ impl Default for Limits {
             injected_queue: 1024,
             name_length: 256,
             ack_timeout: Duration::from_secs(10),
+            recovery: None,
         }
     }
 }

@@ -28,6 +28,8 @@ pub const CONNECT_REFUSALS: [&str; 8] =
 /// Why an event was dropped.
 pub const DROPS: [&str; 7] =
     ["slow_consumer", "volatile", "closed", "unknown_event", "bus_slow", "queue_full", "refused"];
+/// What became of clients that wanted their session back.
+pub const RECOVERIES: [&str; 4] = ["recovered", "unknown", "foreign", "gap"];
 /// What a rate limit protects.
 pub const RATE_SCOPES: [&str; 4] = ["connects", "events", "connections_per_ip", "connections"];
 /// How a plugin call ended.
@@ -50,6 +52,11 @@ pub struct Metrics {
     pub connects: IntCounter,
     connect_refusals: IntCounterVec,
     disconnects: IntCounterVec,
+    recoveries: IntCounterVec,
+    /// Sessions without a link whose clients may still come back.
+    pub recoverable_sessions: IntGauge,
+    /// Bytes kept for clients that come back.
+    pub recovery_bytes: IntGauge,
     rooms: IntGaugeVec,
     room_members: IntGaugeVec,
     events_received: IntCounterVec,
@@ -96,6 +103,18 @@ impl Metrics {
                 &["reason"],
             ),
             disconnects: counters(r, "exedra_disconnects_total", "Ended connections.", &["reason"]),
+            recoveries: counters(
+                r,
+                "exedra_recoveries_total",
+                "Clients that wanted their session back.",
+                &["outcome"],
+            ),
+            recoverable_sessions: gauge(
+                r,
+                "exedra_recoverable_sessions",
+                "Sessions without a link whose clients may come back.",
+            ),
+            recovery_bytes: gauge(r, "exedra_recovery_bytes", "Bytes kept for clients that come back."),
             rooms: gauges(r, "exedra_rooms", "Rooms with members.", &["plugin"]),
             room_members: gauges(r, "exedra_room_members", "Members of all rooms.", &["plugin"]),
             events_received: counters(
@@ -209,6 +228,9 @@ impl Metrics {
         for reason in CloseReason::ALL {
             self.disconnects.with_label_values(&[reason.label()]);
         }
+        for outcome in RECOVERIES {
+            self.recoveries.with_label_values(&[outcome]);
+        }
         for reason in AuthFailure::ALL {
             self.auth_failures.with_label_values(&[reason.label()]);
         }
@@ -256,6 +278,11 @@ impl Metrics {
     /// Counts an ended connection.
     pub fn disconnected(&self, reason: CloseReason) {
         self.disconnects.with_label_values(&[reason.label()]).inc();
+    }
+
+    /// Counts a client that wanted its session back; `outcome` is one of [`RECOVERIES`].
+    pub(crate) fn recovery(&self, outcome: &'static str) {
+        self.recoveries.with_label_values(&[outcome]).inc();
     }
 
     /// Counts a refused connection; `reason` is one of [`CONNECT_REFUSALS`].

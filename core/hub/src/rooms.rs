@@ -233,6 +233,15 @@ impl<T: Clone> Rooms<T> {
         self.shard(key).get(key)?.audience.get(&conn).map(|seat| seat.user.clone())
     }
 
+    /// The member that a connection counts for in a room, and what the plugin said of it.
+    pub fn place_of(&self, key: &RoomKey, conn: ConnId) -> Option<(Arc<str>, Bytes)> {
+        let shard = self.shard(key);
+        let room = shard.get(key)?;
+        let user = room.audience.get(&conn)?.user.clone();
+        let meta = room.members.get(&user).map(|member| member.meta.clone()).unwrap_or_default();
+        Some((user, meta))
+    }
+
     /// The connections that a user has in a room.
     pub fn connections_of(&self, key: &RoomKey, user: &str) -> Vec<ConnId> {
         let Some(audience) = self.audience(key) else { return Vec::new() };

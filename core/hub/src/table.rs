@@ -34,6 +34,8 @@ pub struct Slot {
     pub manifest: Manifest,
     /// Its metrics.
     pub metrics: PluginMetrics,
+    /// The plugins that share a namespace with it, or with one that does: they have the same number.
+    pub line: usize,
 }
 
 /// Where the events of one namespace or endpoint go.
@@ -49,6 +51,8 @@ pub struct Space {
     pub plugins: Vec<PluginId>,
     /// Open connections.
     pub connections: ConnectionsGauge,
+    /// The `line` of its plugins.
+    pub line: usize,
     events: HashMap<String, (PluginId, u32)>,
     fallback: Option<(PluginId, u32)>,
 }
@@ -114,8 +118,9 @@ impl Table {
             add_spaces(&mut spaces, &table.slots, plugin, &install, metrics)?;
             table.add_routes(plugin, &install.manifest)?;
             let metrics = metrics.plugin(&install.manifest.name);
-            table.slots.push(Slot { manifest: install.manifest, metrics });
+            table.slots.push(Slot { manifest: install.manifest, metrics, line: index });
         }
+        draw_lines(&mut table.slots, &mut spaces);
         spaces.sort_by_key(|space| space.pattern.params());
         table.routes.sort_by_key(|route| route.pattern.params());
         table.spaces = spaces.into_iter().map(Into::into).collect();
@@ -205,6 +210,7 @@ fn add_spaces(
                     auth,
                     plugins: Vec::new(),
                     connections,
+                    line: 0,
                     events: HashMap::new(),
                     fallback: None,
                 });
@@ -217,6 +223,21 @@ fn add_spaces(
         add_events(space, slots, plugin, manifest)?;
     }
     Ok(())
+}
+
+/// Gives plugins that are tied by shared namespaces the same line.
+fn draw_lines(slots: &mut [Slot], spaces: &mut [Space]) {
+    let line_of = |slots: &[Slot], plugin: &PluginId| slots[usize::from(plugin.0)].line;
+    for space in &*spaces {
+        let tied: Vec<usize> = space.plugins.iter().map(|plugin| line_of(slots, plugin)).collect();
+        let Some(&first) = tied.iter().min() else { continue };
+        for slot in slots.iter_mut().filter(|slot| tied.contains(&slot.line)) {
+            slot.line = first;
+        }
+    }
+    for space in spaces {
+        space.line = space.plugins.first().map_or(0, |plugin| line_of(slots, plugin));
+    }
 }
 
 fn add_events(
@@ -306,6 +327,17 @@ mod tests {
         strict.auth = Some(AuthMode::Required);
         let table = table(vec![plugin("a", "/", &[], &[]), strict]).unwrap();
         assert_eq!(table.space("socketio", "/").unwrap().0.auth, AuthMode::Required);
+    }
+
+    #[test]
+    fn sharers_of_namespaces_share_a_line() {
+        let mut installs =
+            vec![plugin("a", "/a", &[], &[]), plugin("b", "/b", &[], &[]), plugin("c", "/c", &[], &[])];
+        installs[2].manifest.namespaces.push(Namespace { path: "/a".into(), auth: AuthMode::Optional });
+        let table = table(installs).unwrap();
+        let line = |path| table.space("socketio", path).unwrap().0.line;
+        assert_eq!((line("/a"), line("/b"), line("/c")), (0, 1, 0));
+        assert_eq!(table.slots.iter().map(|slot| slot.line).collect::<Vec<_>>(), [0, 1, 0]);
     }
 
     #[test]

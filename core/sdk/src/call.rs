@@ -108,4 +108,6 @@ pub(crate) struct Context {
     pub(crate) auth: Value,
     pub(crate) peer: Option<IpAddr>,
     pub(crate) identity: Option<User>,
+    pub(crate) recovered: bool,
+    pub(crate) lost: Option<String>,
 }

@@ -75,6 +75,18 @@ impl Conn {
         self.context.peer
     }
 
+    /// Whether the client has come back after its link broke: its public id, the notes about it and its rooms are
+    /// those of before, and it gets what it missed. Rooms are told by their states.
+    pub fn recovered(&self) -> bool {
+        self.context.recovered
+    }
+
+    /// Why the client is connected as a new one although it wanted its session back: `unknown` (too late, or another
+    /// hub's), `foreign` (another user's) or `gap` (not all that it missed is kept). `None` when it did not ask.
+    pub fn lost(&self) -> Option<&str> {
+        self.context.lost.as_deref()
+    }
+
     /// Sends an event with one argument, or none for `&()`.
     ///
     /// # Errors

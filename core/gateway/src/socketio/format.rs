@@ -7,7 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use exedra_hub::{Format, Frame, Message, Refusal};
+use exedra_hub::{Connection, Format, Frame, Message, Refusal, recovery::Beginning};
 use parking_lot::Mutex;
 use serde_json::json;
 
@@ -58,9 +58,18 @@ impl NamespaceFormat {
         Self { namespace, event }
     }
 
-    /// The packet that tells a client that it is connected.
-    pub(crate) fn connected(&self, public_id: &str) -> Frame {
-        self.packet(Prefix::Connect, &json!({ "sid": public_id }).to_string())
+    /// The packet that tells a client that it is connected: `sid`; with recovery `pid`, by which it may get its session
+    /// back should its link break; and `lost`, when it wanted one back and could not have it, with the reason.
+    pub(crate) fn connected(&self, connection: &Connection) -> Frame {
+        let facts = connection.facts();
+        let mut payload = json!({ "sid": facts.public_id });
+        if let Some(pid) = connection.pid() {
+            payload["pid"] = pid.into();
+        }
+        if let Beginning::Lost(lost) = facts.beginning {
+            payload["lost"] = lost.label().into();
+        }
+        self.packet(Prefix::Connect, &payload.to_string())
     }
 
     /// The packet that tells a client why it is not connected.
@@ -93,8 +102,9 @@ fn with_attachments(head: exedra_hub::frame::Part, attachments: &[Bytes]) -> Fra
     Frame::many(std::iter::once(head).chain(rest).collect())
 }
 
-impl Format for NamespaceFormat {
-    fn event(&self, message: &Message, ack: Option<u64>) -> Frame {
+impl NamespaceFormat {
+    /// An event; `more` is one more argument at its end, as JSON.
+    fn write(&self, message: &Message, ack: Option<u64>, more: Option<&str>) -> Frame {
         let attachments = message.attachments.len();
         let rare = (ack.is_some() || attachments > 0)
             .then(|| Prefix::Event { attachments, ack }.text(&self.namespace));
@@ -103,8 +113,29 @@ impl Format for NamespaceFormat {
         let args = message.args.trim_ascii();
         let args = args.strip_prefix(b"[").unwrap_or(args).trim_ascii_start();
         let comma: &[u8] = if args.first() == Some(&b']') { b"" } else { b"," };
-        let head = frames::text(&[b"4", prefix.as_bytes(), b"[", name.as_bytes(), comma, args]);
+        let (prefix, name) = (prefix.as_bytes(), name.as_bytes());
+        let head = match more {
+            None => frames::text(&[b"4", prefix, b"[", name, comma, args]),
+            Some(more) => {
+                let args = args.strip_suffix(b"]").unwrap_or(args);
+                frames::text(&[b"4", prefix, b"[", name, comma, args, b",", more.as_bytes(), b"]"])
+            }
+        };
         with_attachments(head, &message.attachments)
+    }
+}
+
+impl Format for NamespaceFormat {
+    fn event(&self, message: &Message, ack: Option<u64>) -> Frame {
+        self.write(message, ack, None)
+    }
+
+    fn recoverable(&self, message: &Message, offset: &str) -> Frame {
+        self.write(message, None, Some(&json!(offset).to_string()))
+    }
+
+    fn recovers(&self) -> bool {
+        true
     }
 
     fn ack(&self, ack: Option<u64>, args: &Bytes, attachments: &[Bytes]) -> Option<Frame> {
@@ -139,6 +170,16 @@ mod tests {
         assert_eq!(texts(&event(" [ ] ")), [r#"42/x,["a\"b"]"#]);
         assert_eq!(texts(&event(r#"[1,"2"]"#)), [r#"42/x,["a\"b",1,"2"]"#]);
         assert_eq!(texts(&format.event(&Message::new("e", "[1]"), Some(5))), [r#"42/x,5["e",1]"#]);
+    }
+
+    #[test]
+    fn offset_is_the_last_argument() {
+        let format = Formats::default().of("/x");
+        let event = |args: &'static str| format.recoverable(&Message::new("e", args), "w~7");
+        assert_eq!(texts(&event("[]")), [r#"42/x,["e","w~7"]"#]);
+        assert_eq!(texts(&event(" [ [1] , {} ] ")), [r#"42/x,["e",[1] , {} ,"w~7"]"#]);
+        let message = Message { attachments: vec!["one".into()], ..Message::new("e", "[1]") };
+        assert_eq!(texts(&format.recoverable(&message, "w~7")), [r#"451-/x,["e",1,"w~7"]"#, "one"]);
     }
 
     #[test]

@@ -74,10 +74,13 @@ impl Members {
                     state.joined = true;
                     return true;
                 }
-                None => state.ended.unwrap_or(CloseReason::ClientLeft),
+                None => state.ended,
             }
         };
-        self.hub.disconnect(connection, given_up);
+        match given_up {
+            Some(reason) => self.hub.link_lost(connection, reason),
+            None => self.hub.disconnect(connection, CloseReason::ClientLeft),
+        }
         false
     }
 
@@ -117,7 +120,7 @@ impl Members {
             std::mem::take(&mut state.slots)
         };
         for connection in slots.into_iter().filter_map(|slot| slot.connection) {
-            self.hub.disconnect(&connection, reason);
+            self.hub.link_lost(&connection, reason);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 use bytes::Bytes;
 use exedra_hub::{
     Class, CloseReason, Code, Connection, Format, Frame, Hub, Inbound, Message, Refusal, hub::Knock,
-    manifest::AuthMode, outbox::Outbox,
+    manifest::AuthMode, outbox::Outbox, recovery::Ticket,
 };
 use serde_json::{Map, Value, json};
 
@@ -169,7 +169,8 @@ impl Client {
             self.push(&unknown_namespace(&namespace));
             return self.count_refusal();
         };
-        let (token, auth) = take_auth(auth, mode)?;
+        let recovers = hub.limits().recovery.is_some();
+        let Auth { token, ticket, auth } = take_auth(auth, mode, recovers)?;
         let number = match self.members.knock(&namespace) {
             Knocks::Go(number) => number,
             Knocks::Again => return Ok(()),
@@ -190,13 +191,14 @@ impl Client {
             outbox: self.outbox.clone(),
             format: format.clone(),
             namespace,
+            ticket,
         };
         let (shared, members, outbox) = (self.shared.clone(), self.members.clone(), self.outbox.clone());
         self.shared.links.spawn(async move {
             match knock_in_time(&shared.hub, knock, shared.connect_timeout).await {
                 Ok(conn) => {
                     if members.admit(number, &conn) {
-                        conn.open(&format.connected(&conn.facts().public_id));
+                        conn.open(&format.connected(&conn));
                     }
                 }
                 Err(refusal) => {
@@ -229,25 +231,45 @@ pub(crate) async fn knock_in_time(
     }
 }
 
-/// Takes the token out of a CONNECT payload, which must be an object. Where tokens are not looked at, `token` is
-/// the application's own field and stays.
-fn take_auth(auth: Option<String>, mode: AuthMode) -> Result<(Option<String>, Bytes), CloseReason> {
-    let Some(text) = auth else { return Ok((None, Bytes::from_static(b"{}"))) };
+/// What a CONNECT payload says.
+#[derive(Debug, PartialEq, Eq)]
+struct Auth {
+    token: Option<String>,
+    /// What a client shows to get its session back.
+    ticket: Option<Ticket>,
+    /// The rest, which is the application's.
+    auth: Bytes,
+}
+
+/// Takes a CONNECT payload, which must be an object, apart. Where tokens are not looked at, `token` is the
+/// application's own field and stays; the same holds for `pid` and `offset` without recovery.
+fn take_auth(auth: Option<String>, mode: AuthMode, recovers: bool) -> Result<Auth, CloseReason> {
+    let Some(text) = auth else {
+        return Ok(Auth { token: None, ticket: None, auth: Bytes::from_static(b"{}") });
+    };
     if nests_deeper(&text, AUTH_DEPTH) {
         return Err(CloseReason::ProtocolError);
     }
     let mut fields: Map<String, Value> =
         serde_json::from_str(&text).map_err(|_| CloseReason::ProtocolError)?;
-    if mode == AuthMode::None {
-        return Ok((None, text.into()));
-    }
-    match fields.shift_remove("token") {
-        None => Ok((None, text.into())),
-        Some(token) => {
-            let token = token.as_str().map(str::to_owned).filter(|token| !token.is_empty());
-            Ok((token, Value::Object(fields).to_string().into()))
-        }
-    }
+    let had = fields.len();
+    let token = if mode == AuthMode::None { None } else { fields.shift_remove("token") };
+    let ticket = if recovers { take_ticket(&mut fields) } else { None };
+    let auth = if fields.len() == had { text } else { Value::Object(fields).to_string() };
+    let token = token.as_ref().and_then(Value::as_str).filter(|token| !token.is_empty());
+    Ok(Auth { token: token.map(str::to_owned), ticket, auth: auth.into() })
+}
+
+/// `pid` and `offset`; without a `pid` that is text, `offset` is the application's own.
+fn take_ticket(fields: &mut Map<String, Value>) -> Option<Ticket> {
+    let pid = fields.get("pid")?.as_str()?.to_owned();
+    fields.shift_remove("pid");
+    let offset = match fields.shift_remove("offset") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(offset)) => Some(offset),
+        Some(other) => Some(other.to_string()), // it will not be one of ours
+    };
+    Some(Ticket { pid, offset })
 }
 
 #[cfg(test)]
@@ -255,7 +277,7 @@ mod tests {
     use super::*;
 
     fn take(text: &str) -> Result<(Option<String>, Bytes), CloseReason> {
-        take_auth(Some(text.to_owned()), AuthMode::Optional)
+        take_auth(Some(text.to_owned()), AuthMode::Optional, true).map(|taken| (taken.token, taken.auth))
     }
 
     #[test]
@@ -263,13 +285,29 @@ mod tests {
         assert_eq!(take(r#"{"a":1,"token":"t","b":2}"#), Ok((Some("t".into()), r#"{"a":1,"b":2}"#.into())));
         assert_eq!(take(r#"{"a":1}"#), Ok((None, r#"{"a":1}"#.into())));
         assert_eq!(take(r#"{"token":7}"#), Ok((None, "{}".into())));
-        assert_eq!(take_auth(None, AuthMode::Required), Ok((None, "{}".into())));
+        let none = Auth { token: None, ticket: None, auth: "{}".into() };
+        assert_eq!(take_auth(None, AuthMode::Required, true), Ok(none));
     }
 
     #[test]
     fn token_stays_where_none_is_wanted() {
-        let auth = take_auth(Some(r#"{"token":"123"}"#.into()), AuthMode::None);
-        assert_eq!(auth, Ok((None, r#"{"token":"123"}"#.into())));
+        let auth = take_auth(Some(r#"{"token":"123"}"#.into()), AuthMode::None, true).unwrap();
+        assert_eq!(auth, Auth { token: None, ticket: None, auth: r#"{"token":"123"}"#.into() });
+    }
+
+    #[test]
+    fn ticket_leaves_the_auth() {
+        let take = |text: &str, recovers| take_auth(Some(text.to_owned()), AuthMode::None, recovers).unwrap();
+        let taken = take(r#"{"pid":"p","offset":"w~1","a":1}"#, true);
+        assert_eq!(taken.ticket, Some(Ticket { pid: "p".into(), offset: Some("w~1".into()) }));
+        assert_eq!(taken.auth, r#"{"a":1}"#);
+        assert_eq!(take(r#"{"pid":"p"}"#, true).ticket, Some(Ticket { pid: "p".into(), offset: None }));
+        for (text, recovers) in [(r#"{"pid":"p"}"#, false), (r#"{"pid":7,"offset":"o"}"#, true)] {
+            assert_eq!(
+                take(text, recovers),
+                Auth { token: None, ticket: None, auth: text.to_owned().into() }
+            );
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod endpoints;
 mod limits;
 mod plugins;
 mod polling;
+mod recovery;
 mod requests;
 mod socketio;
 mod websocket;

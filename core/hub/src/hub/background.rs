@@ -36,6 +36,7 @@ impl Hub {
                 self.parts.clock.sleep(TICK).await;
                 self.end_identities();
                 self.end_leases();
+                self.sweep_lines(self.parts.clock.elapsed());
             }
         })
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use rand::Rng;
 use serde_json::json;
 
-use super::Hub;
+use super::{Hub, recovery};
 use crate::{
     Class, CloseReason, Code, Connection, Format, Inbound, Refusal,
     connection::{ConnId, Work},
@@ -20,6 +20,7 @@ use crate::{
     manifest::AuthMode,
     outbox::Outbox,
     port::{AuthFailure, Call, ConnFacts, Reply},
+    recovery::{Beginning, Session, Ticket},
     rooms::{Left, RoomKey},
 };
 
@@ -44,6 +45,8 @@ pub struct Knock {
     pub outbox: Arc<Outbox>,
     /// How this namespace and protocol put events into bytes.
     pub format: Arc<dyn Format>,
+    /// What a client shows to get its session back.
+    pub ticket: Option<Ticket>,
 }
 
 /// What became of a client's event.
@@ -102,6 +105,9 @@ impl Hub {
         }
         knocking.admitted = true;
         drop(knocking);
+        if connection.facts().beginning == Beginning::Recovered {
+            self.refresh_states(&connection);
+        }
         self.parts.metrics.connects.inc();
         Ok(connection)
     }
@@ -146,15 +152,29 @@ impl Hub {
     /// Ends a connection: it leaves its rooms at once; its plugins hear of the end after its last event.
     /// Does nothing when it has ended before.
     pub fn disconnect(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason) {
-        let Some(remains) = connection.close() else { return };
+        self.end(connection, reason, false);
+    }
+
+    pub(super) fn end(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason, may_return: bool) {
+        let mut line = self.hold_session(connection);
+        let Some(mut remains) = connection.close() else { return };
         self.connections.remove(connection.id());
         if let Some(at) = remains.expires_at {
             self.expiries.lock().remove(&(at, connection.id()));
         }
-        for key in &remains.rooms {
-            if let Some(left) = self.rooms.leave(key, connection.id()) {
-                self.settle_left(key, left);
+        let (stays, lefts) = self.leave_all(connection, std::mem::take(&mut remains.rooms));
+        let facts = connection.facts();
+        let knows_pid = remains.was_open || facts.beginning == Beginning::Recovered;
+        match &mut line {
+            Some((line, session)) if may_return && knows_pid => {
+                self.put_away(line, *session, facts, (stays, remains));
             }
+            Some((line, session)) => line.forget(session.origin),
+            None => {}
+        }
+        drop(line);
+        for (key, left) in lefts {
+            self.settle_left(&key, left);
         }
         connection.space.connections.dec();
         self.parts.metrics.disconnected(reason);
@@ -247,21 +267,33 @@ impl Hub {
             .and_then(|table| table.space(knock.gateway, &knock.namespace))
             .ok_or_else(unknown)?;
         let identity = self.identify(space.auth, knock.token.as_deref())?;
+        let resumed = self.take_back(space, identity.as_deref(), &knock);
+        let id = self.connections.next_id();
+        let session = match &resumed {
+            Ok(resumed) => Some(resumed.session()),
+            Err(_) => {
+                (self.parts.limits.recovery.is_some() && knock.format.recovers()).then(|| Session::new(id))
+            }
+        };
         let facts = ConnFacts {
-            id: self.connections.next_id(),
-            public_id: public_id(),
+            id,
+            public_id: resumed.as_ref().map_or_else(|_| public_id(), recovery::Resumed::public_id),
             identity,
             namespace: knock.namespace.into(),
             params,
             peer: knock.peer,
             query: knock.query,
             auth: knock.auth,
+            beginning: resumed.as_ref().map_or_else(|beginning| *beginning, |_| Beginning::Recovered),
         };
-        let connection = Connection::new(facts, space.clone(), knock.format, knock.outbox);
+        let connection = Connection::new(facts, space.clone(), knock.format, knock.outbox, session);
         self.connections.insert(&connection);
         connection.space.connections.inc();
         if let Some(at) = connection.state.lock().expires_at {
             self.expiries.lock().insert((at, connection.id()));
+        }
+        if let Ok(resumed) = resumed {
+            resumed.settle(self, &connection);
         }
         Ok(connection)
     }

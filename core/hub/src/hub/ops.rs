@@ -10,11 +10,12 @@ use super::Hub;
 use crate::{
     Class, CloseReason, Code, Connection, Message, Refusal, Task,
     coalesce::StateKey,
-    connection::{Answer, ConnId},
+    connection::{Answer, ConnId, Place},
     frame::{Format, Frame},
     metrics::PluginMetrics,
     outbox::Pushed,
     port::{BusError, Call, PluginId, Topic},
+    recovery::{Line, Target},
     rooms::{Full, Joined, Left, MemberView, RoomKey},
 };
 
@@ -35,7 +36,17 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let connection = self.own(plugin, conn)?;
         self.named(&message.event, "event")?;
-        let frame = connection.format.event(&message, None);
+        let mut line = self.hold_session(&connection).filter(|_| class == Class::Reliable);
+        if line.is_some() && connection.is_closed() {
+            return Err(Refusal::new(Code::Gone, "the connection has ended"));
+        }
+        let offset = line.as_mut().and_then(|(line, session)| {
+            line.record(Target::Session(session.origin), true, &message, None, self.parts.clock.elapsed())
+        });
+        let frame = match &offset {
+            Some(offset) => connection.format.recoverable(&message, offset),
+            None => connection.format.event(&message, None),
+        };
         match self.deliver(plugin, &connection, &frame, class) {
             Pushed::Queued | Pushed::Replaced | Pushed::Dropped => Ok(()),
             Pushed::Overflow => {
@@ -127,9 +138,17 @@ impl Hub {
         except: Option<ConnId>,
     ) -> Result<usize, Refusal> {
         self.named(&message.event, "event")?;
-        let Some(audience) = self.rooms.audience(&self.room(plugin, room)?) else { return Ok(0) };
+        let key = self.room(plugin, room)?;
         let Some(slot) = self.slot(plugin) else { return Ok(0) };
-        let mut encoded = Encoded { message: &message, frames: Vec::new() };
+        let except_session = self.origin(except);
+        let mut line = if class == Class::Reliable { self.hold_line(plugin) } else { None }; // to the last queueing
+        let audience = self.rooms.audience(&key);
+        let offset = line.as_mut().and_then(|line| {
+            let now = self.parts.clock.elapsed();
+            line.record(Target::Room(key), audience.is_some(), &message, except_session, now)
+        });
+        let Some(audience) = audience else { return Ok(0) };
+        let mut encoded = Encoded { message: &message, offset: offset.as_deref(), frames: Vec::new() };
         let mut taken = 0;
         for (id, seat) in audience.iter() {
             if except != Some(*id) {
@@ -194,12 +213,13 @@ impl Hub {
     ) -> Result<Joined, Refusal> {
         let key = self.room(plugin, room)?;
         let connection = self.own(plugin, conn)?;
+        let since = self.line(connection.space.line).map_or(0, Line::last); // read before, so that no event is lost
         // Held across the join, so that a connection that ends now either sees this room or refuses the join.
         let mut state = connection.state.lock();
         if connection.is_closed() {
             return Err(Refusal::new(Code::Gone, "the connection has ended"));
         }
-        let is_in = state.rooms.contains(&key);
+        let is_in = state.rooms.iter().any(|place| place.key == key);
         if is_in && self.rooms.member_of(&key, conn).is_some_and(|member| member != *user) {
             return Err(Refusal::new(Code::Conflict, "the connection is in the room as another member"));
         }
@@ -212,7 +232,7 @@ impl Hub {
             .join(&key, (conn, connection.clone()), user, meta, now, max_members)
             .map_err(|Full| full())?;
         if !is_in {
-            state.rooms.push(key);
+            state.rooms.push(Place { key, since });
         }
         drop(state);
         self.count_joined(plugin, joined);
@@ -227,7 +247,7 @@ impl Hub {
         let key = self.room(plugin, room)?;
         let connection = self.own(plugin, conn)?;
         let mut state = connection.state.lock();
-        state.rooms.retain(|other| *other != key);
+        state.rooms.retain(|place| place.key != key);
         let left = self.rooms.leave(&key, conn);
         drop(state);
         let left = left.ok_or_else(|| Refusal::new(Code::NotFound, "the connection is not in the room"))?;
@@ -348,7 +368,7 @@ impl Hub {
         pushed
     }
 
-    fn count_joined(&self, plugin: PluginId, joined: Joined) {
+    pub(super) fn count_joined(&self, plugin: PluginId, joined: Joined) {
         let Some(slot) = self.slot(plugin) else { return };
         if joined.opened {
             slot.metrics.rooms.inc();
@@ -384,6 +404,8 @@ impl Hub {
 /// A message in the wire formats that have been needed so far: one or two, so a list is the quickest map.
 struct Encoded<'a> {
     message: &'a Message,
+    /// Its offset, when it is recoverable.
+    offset: Option<&'a str>,
     frames: Vec<(Arc<dyn Format>, Frame)>,
 }
 
@@ -391,7 +413,11 @@ impl Encoded<'_> {
     fn for_format(&mut self, format: &Arc<dyn Format>) -> &Frame {
         let at = self.frames.iter().position(|(known, _)| Arc::ptr_eq(known, format));
         let at = at.unwrap_or_else(|| {
-            self.frames.push((format.clone(), format.event(self.message, None)));
+            let frame = match self.offset {
+                Some(offset) => format.recoverable(self.message, offset),
+                None => format.event(self.message, None),
+            };
+            self.frames.push((format.clone(), frame));
             self.frames.len() - 1
         });
         &self.frames[at].1

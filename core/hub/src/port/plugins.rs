@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 
-use crate::{CloseReason, ConnId, Identity, Message, Refusal, Task};
+use crate::{CloseReason, ConnId, Identity, Message, Refusal, Task, recovery::Beginning};
 
 /// The number of an enabled plugin: its index in the order of configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -29,6 +29,8 @@ pub struct ConnFacts {
     pub query: Vec<(String, String)>,
     /// What the client gave as Socket.IO `auth`, without `token`, as JSON text (`{}` when nothing came).
     pub auth: Bytes,
+    /// Whether it goes on with a session whose link broke.
+    pub beginning: Beginning,
 }
 
 /// An HTTP request for a route that a plugin declared.

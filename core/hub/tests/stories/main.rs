@@ -1,5 +1,6 @@
 //! Stories about the hub's rules: order, what is held and what is dropped, who is told of an end.
 
+mod recovery;
 mod stage;
 
 use std::{

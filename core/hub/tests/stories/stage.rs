@@ -19,6 +19,7 @@ use exedra_hub::{
         AuthFailure, Authenticator, Bus, BusError, BusMessage, BusState, Call, Clock, Entry, Interest,
         Messages, PluginId, Plugins, Reply, Revision, Store, StoreError, Topic,
     },
+    recovery::Ticket,
 };
 use futures_channel::{mpsc, oneshot};
 use parking_lot::Mutex;
@@ -69,6 +70,7 @@ impl Stage {
             peer: [127, 0, 0, 1].into(),
             outbox: outbox.clone(),
             format: format.clone(),
+            ticket: None,
         }
     }
 
@@ -76,6 +78,22 @@ impl Stage {
     pub(crate) async fn client(&self, token: Option<&str>, format: &Arc<dyn Format>) -> Client {
         let outbox = Arc::new(Outbox::new(self.hub.limits().outbound_buffer));
         let connection = self.hub.connect(self.knock(token, format, &outbox)).await.unwrap();
+        connection.open(&text("CONNECT"));
+        Client { outbox, connection }
+    }
+
+    /// A client on a link of its own that shows a ticket.
+    pub(crate) async fn back(
+        &self,
+        token: Option<&str>,
+        format: &Arc<dyn Format>,
+        pid: &str,
+        offset: Option<String>,
+    ) -> Client {
+        let outbox = Arc::new(Outbox::new(self.hub.limits().outbound_buffer));
+        let ticket = Some(Ticket { pid: pid.to_owned(), offset });
+        let knock = Knock { ticket, ..self.knock(token, format, &outbox) };
+        let connection = self.hub.connect(knock).await.unwrap();
         connection.open(&text("CONNECT"));
         Client { outbox, connection }
     }
@@ -145,6 +163,35 @@ impl Format for PlainFormat {
 
     fn ack(&self, ack: Option<u64>, args: &Bytes, _: &[Bytes]) -> Option<Frame> {
         Some(text(&format!("ack{} {}", ack?, String::from_utf8_lossy(args))))
+    }
+
+    fn goodbye(&self) -> Option<Frame> {
+        Some(text("GOODBYE"))
+    }
+
+    fn gateway(&self) -> &'static str {
+        "socketio"
+    }
+}
+
+/// The same with offsets: `name args @offset`.
+pub(crate) struct Recoverable;
+
+impl Format for Recoverable {
+    fn event(&self, message: &Message, ack: Option<u64>) -> Frame {
+        PlainFormat::default().event(message, ack)
+    }
+
+    fn recoverable(&self, message: &Message, offset: &str) -> Frame {
+        text(&format!("{} {} @{offset}", message.event, String::from_utf8_lossy(&message.args)))
+    }
+
+    fn recovers(&self) -> bool {
+        true
+    }
+
+    fn ack(&self, ack: Option<u64>, args: &Bytes, attachments: &[Bytes]) -> Option<Frame> {
+        PlainFormat::default().ack(ack, args, attachments)
     }
 
     fn goodbye(&self) -> Option<Frame> {

@@ -131,6 +131,7 @@ impl<'a> Knocking<'a> {
             peer: self.peer,
             outbox,
             format,
+            ticket: None,
         };
         let conn = self.hub.bench.hub.connect(knock).await.map_err(|refusal| Refused {
             code: refusal.code_str().to_owned(),

@@ -81,6 +81,7 @@ fn limits(config: &Config) -> Limits {
         inbound_queue: limits.inbound_queue,
         outbound_buffer: usize::try_from(limits.outbound_buffer.as_u64()).unwrap_or(usize::MAX),
         rooms_per_connection: limits.rooms_per_connection,
+        recovery: config.socketio.recovery(),
         ..Limits::default()
     }
 }

@@ -104,6 +104,9 @@ impl Rules<'_> {
         if !socketio.compression.is_possible() {
             self.say("socketio.compression.threshold", "must be at least 256B", "");
         }
+        if !socketio.recovery.is_possible() {
+            self.say("socketio.recovery", "needs a window of at most 1h and max_events of at least 1", "");
+        }
     }
 
     fn limits(&mut self) {
