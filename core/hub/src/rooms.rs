@@ -442,3 +442,7 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "rooms_model_tests.rs"]
+mod model;
