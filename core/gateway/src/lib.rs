@@ -21,6 +21,9 @@ mod endpoint;
 mod engine;
 mod frames;
 mod front;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod gateway;
 mod heart;
 mod intake;

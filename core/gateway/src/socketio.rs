@@ -5,7 +5,7 @@
 pub(crate) mod event;
 mod format;
 mod members;
-mod packet;
+pub(crate) mod packet;
 mod session;
 
 pub(crate) use format::Formats;

@@ -142,9 +142,14 @@ impl State {
             Class::Volatile if !self.waiting.is_empty() => return (Pushed::Dropped, None),
             Class::Latest(_) => {
                 if let Some(entry) = self.waiting.iter_mut().find(|entry| entry.class == class) {
-                    self.bytes = self.bytes + size - entry.frame.size();
-                    entry.frame = frame.clone();
-                    return (Pushed::Replaced, None);
+                    let bytes = self.bytes - entry.frame.size() + size;
+                    if bytes <= budget {
+                        self.bytes = bytes;
+                        entry.frame = frame.clone();
+                        return (Pushed::Replaced, None);
+                    }
+                    self.close(CloseReason::SlowConsumer);
+                    return (Pushed::Overflow, self.writer.take());
                 }
             }
             Class::Reliable | Class::Volatile => {}
@@ -205,6 +210,16 @@ mod tests {
     }
 
     #[test]
+    fn newest_counts_against_the_budget() {
+        let outbox = Outbox::new(5);
+        let key = Class::latest("room", "score", "ann");
+        outbox.push(&frame("old"), key);
+        assert_eq!(outbox.push(&frame("12345"), key), Pushed::Replaced);
+        assert_eq!(outbox.push(&frame("123456"), key), Pushed::Overflow);
+        assert_eq!((outbox.bytes(), outbox.closed()), (0, Some(CloseReason::SlowConsumer)));
+    }
+
+    #[test]
     fn volatile_yields_to_a_busy_link() {
         let outbox = Outbox::new(100);
         assert_eq!(outbox.push(&frame("first"), Class::Volatile), Pushed::Queued);
@@ -231,3 +246,7 @@ mod tests {
         assert_eq!(outbox.take_now(&mut Vec::new()), Some(CloseReason::Kicked));
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_model_tests.rs"]
+mod model;

@@ -451,3 +451,7 @@ mod tests {
         );
     }
 }
+
+#[cfg(test)]
+#[path = "rooms_model_tests.rs"]
+mod model;

@@ -13,7 +13,7 @@ mod sections;
 mod show;
 mod toml_spans;
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use exedra_auth::AuthConfig;
 use exedra_bus::NatsConfig;
@@ -80,13 +80,20 @@ impl Config {
 }
 
 /// Settings that have passed all checks, and where each came from.
-#[derive(Debug)]
 pub struct Loaded {
     /// The settings.
     pub config: Config,
     /// The sources, for messages about settings that only a plugin can judge.
     pub layers: Layers,
     merged: Map<String, Value>,
+}
+
+/// Without the values as they were written: among them are secrets.
+impl fmt::Debug for Loaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { config, layers, merged: _ } = self;
+        f.debug_struct("Loaded").field("config", config).field("layers", layers).finish_non_exhaustive()
+    }
 }
 
 impl Loaded {
@@ -136,12 +143,29 @@ pub fn load(files: &[PathBuf], sets: &[String]) -> Result<Loaded, Vec<Problem>> 
     }
 }
 
+/// The same for one text by itself: no file is read for it, and neither the environment nor `--set` has a say.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_text(name: &str, text: &str) -> Result<Loaded, Vec<Problem>> {
+    let mut problems = Problems::default();
+    let layers = Layers::of_text(name, text, &mut problems);
+    match survey_layers(layers, problems) {
+        (Some(loaded), problems) if problems.is_empty() => Ok(loaded),
+        (_, problems) => Err(problems.into_sorted()),
+    }
+}
+
 /// The same for those who want to look further in spite of problems: what is wrong is as if it were not there.
 pub fn survey(files: &[PathBuf], sets: &[String]) -> (Option<Loaded>, Problems) {
     let default = [PathBuf::from(DEFAULT_FILE)];
     let files = if files.is_empty() { &default } else { files };
     let mut problems = Problems::default();
     let layers = Layers::gather(files, sets, &mut problems);
+    survey_layers(layers, problems)
+}
+
+fn survey_layers(layers: Layers, mut problems: Problems) -> (Option<Loaded>, Problems) {
     let merged = match extract::merge(&layers) {
         Ok(merged) => merged,
         Err(problem) => {

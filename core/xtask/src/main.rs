@@ -1,14 +1,15 @@
 //! The repository's chores, run as `cargo xtask …`.
 //!
 //! `run` shows the hub at work, `test` runs every test there is and installs what it needs, `soak` runs the long
-//! forms, `bench` measures the hub beside others, `suites` runs the official protocol suites from folders the caller
-//! has. It only starts other programs: nothing of the hub is linked in, so that what is tested is the binary people run.
+//! forms, `fuzz` looks for inputs that break the hub, `bench` measures it beside others, `suites` runs the official
+//! protocol suites from folders the caller has. It only starts other programs: nothing of the hub is linked in, so that what is tested is the binary people run.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool answers on stdout")]
 
 mod archive;
 mod bench;
 mod demo;
+mod fuzz;
 mod report;
 mod steps;
 mod stories;
@@ -54,6 +55,8 @@ enum Chore {
         /// Step names or parts of them
         filter: Vec<String>,
     },
+    /// Look for inputs that break the parsers, a minute for each; those found are kept under target/fuzz
+    Fuzz(fuzz::Fuzz),
     /// Measure Exedra beside socketioxide, Node's socket.io and a bare epoll loop; writes target/bench
     Bench(bench::Bench),
     /// Run the official Engine.IO and Socket.IO protocol suites, unmodified, from folders given here
@@ -92,6 +95,7 @@ fn chore(chore: Chore) -> anyhow::Result<ExitCode> {
         }
         Chore::Test { filter, list: false } => steps::run(&workspace, &filter, steps::Length::Short),
         Chore::Soak { filter } => steps::run(&workspace, &filter, steps::Length::Long),
+        Chore::Fuzz(fuzz) => fuzz::run(&workspace, &fuzz),
         Chore::Bench(bench) => bench::run(&workspace, &bench),
         Chore::Suites { engineio, socketio } => {
             suites::run(&workspace, engineio.as_deref(), socketio.as_deref())

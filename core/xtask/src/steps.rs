@@ -8,6 +8,7 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result, bail};
 
+use crate::fuzz;
 use crate::report::{self, Count, Outcome};
 use crate::stories;
 use crate::tools::{Tool, Tools};
@@ -41,6 +42,8 @@ enum Work {
     Build,
     /// `cargo test` of the whole workspace.
     CargoTest,
+    /// The fuzz targets, for seconds.
+    Fuzz,
     /// One file of Node tests in the end-to-end folder; `long` when it has a long form.
     Node { file: String, long: bool },
 }
@@ -60,6 +63,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Vec<Step>> {
         step("doc", "documentation, warnings as errors", &[], Work::Doc),
         step("build", "release build of the hub and all plugins", &[], Work::Build),
         step("cargo-test", "unit, conformance and integration tests", &[Tool::Nats], Work::CargoTest),
+        step("fuzz", "hostile input, a few seconds for each parser", &[Tool::Cxx], Work::Fuzz),
     ];
     for story in stories::find(&workspace.e2e())? {
         let work = Work::Node { file: story.file, long: story.long };
@@ -116,6 +120,7 @@ impl Work {
             }
             Self::Build => workspace.build_release(),
             Self::CargoTest => cargo_test(workspace, tools, count),
+            Self::Fuzz => fuzz::step(workspace, count),
             Self::Node { file, .. } => node_test(workspace, tools, file, length, count),
         }
     }

@@ -36,12 +36,14 @@ pub(crate) enum Tool {
     Prometheus,
     /// A Chromium that runs headless.
     Chromium,
+    /// A C++ compiler, for libFuzzer.
+    Cxx,
 }
 
 impl Tool {
     /// Every tool there is.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::Node, Self::Python, Self::WebClient, Self::Nats, Self::Prometheus, Self::Chromium];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Node, Self::Python, Self::WebClient, Self::Nats, Self::Prometheus, Self::Chromium, Self::Cxx];
 
     /// Programs it cannot do without, each with the Debian package that brings it.
     fn programs(self) -> &'static [(&'static str, &'static str)] {
@@ -50,6 +52,7 @@ impl Tool {
             Self::Python => &[("python3", "python3"), ("pip3", "python3-pip")],
             Self::Chromium if chromium().is_some() => &[],
             Self::Chromium => &[("chromium", "chromium")],
+            Self::Cxx => &[("c++", "g++")],
             Self::Nats | Self::Prometheus => &[],
         }
     }
@@ -135,6 +138,7 @@ impl Tools {
                 let programs = [("PROMETHEUS", "prometheus"), ("PROMTOOL", "promtool")];
                 self.add_program(workspace, "prometheus", &programs, &[], "--version")
             }
+            Tool::Cxx => Ok(()),
             Tool::Chromium => {
                 self.env.insert("CHROMIUM", chromium().context("no program chromium")?);
                 Ok(())

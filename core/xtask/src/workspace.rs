@@ -102,7 +102,7 @@ impl Workspace {
     }
 
     /// `cargo build --release` of the hub, every plugin and the Rust publisher that the end-to-end tests run.
-    fn release_command(&self) -> Command {
+    pub(crate) fn release_command(&self) -> Command {
         let mut command = self.cargo();
         command.args(["build", "--release", "-p", "exedra", "-p", "exedra-detection-engine"]);
         for plugin in &self.plugins {

@@ -254,6 +254,33 @@ mod tests {
 
     proptest! {
         #[test]
+        fn packets_survive_the_round_trip(
+            namespace in "/[a-z0-9/-]{0,9}",
+            number in proptest::option::of(0_u64..100_000_000_000_000_000),
+            words: Vec<String>,
+            attachments in proptest::collection::vec(any::<Vec<u8>>(), 0..4),
+            answer: bool,
+        ) {
+            let text = serde_json::to_string(&words).unwrap();
+            let count = attachments.len();
+            let attachments: Vec<Bytes> = attachments.into_iter().map(Bytes::from).collect();
+            let payload = Payload { text, attachments: attachments.clone() };
+            let (prefix, data) = match (answer, number) {
+                (true, Some(ack)) => (Prefix::Ack { attachments: count, ack }, Data::Ack { payload, ack }),
+                (_, ack) => (Prefix::Event { attachments: count, ack }, Data::Event { payload, ack }),
+            };
+            prop_assume!(!words.is_empty() || matches!(data, Data::Ack { .. }));
+            let text = prefix.text(&namespace) + &serde_json::to_string(&words).unwrap();
+            let mut decoder = Decoder::new(1 << 20);
+            let mut read = decoder.text(text).unwrap();
+            for attachment in attachments {
+                prop_assert_eq!(read, None);
+                read = decoder.binary(attachment).unwrap();
+            }
+            prop_assert_eq!(read, Some(Packet { namespace, data }));
+        }
+
+        #[test]
         fn hostile_packets_never_panic(texts: Vec<String>, data: Vec<u8>) {
             let mut decoder = Decoder::new(100);
             for text in texts {

@@ -2,7 +2,7 @@
 //! types' own. A layer keeps what it said and where, so that every value can be traced.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +19,6 @@ use super::{
 const MAX_FILE: u64 = 1 << 20;
 
 /// Where a layer's values come from.
-#[derive(Debug)]
 pub(crate) enum Source {
     File { path: PathBuf, text: String, parsed: Parsed },
     Environment,
@@ -27,15 +26,26 @@ pub(crate) enum Source {
 }
 
 /// The values of one source.
-#[derive(Debug)]
 pub(crate) struct Layer {
     pub(crate) source: Source,
     pub(crate) values: Map<String, Value>,
 }
 
 /// All layers, lowest first.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Layers(pub(crate) Vec<Layer>);
+
+/// The sources alone: the values may be secrets.
+impl fmt::Debug for Layers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |layer: &Layer| match &layer.source {
+            Source::File { path, .. } => path.display().to_string(),
+            Source::Environment => "environment".to_owned(),
+            Source::Set => "--set".to_owned(),
+        };
+        f.debug_list().entries(self.0.iter().map(name)).finish()
+    }
+}
 
 /// Which part of a setting a place points at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +79,13 @@ impl Layers {
         let text = read_file(path).map_err(|problem| vec![problem])?;
         layers.add_file(path, text, &mut problems);
         if problems.is_empty() { Ok(layers) } else { Err(problems.into_sorted()) }
+    }
+
+    /// A text that may be in no file, under the name of one.
+    pub(crate) fn of_text(name: &str, text: &str, problems: &mut Problems) -> Self {
+        let mut layers = Self::default();
+        layers.add_file(Path::new(name), text.to_owned(), problems);
+        layers
     }
 
     /// What the lowest layer says.

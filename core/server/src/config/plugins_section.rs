@@ -23,7 +23,7 @@ pub struct PluginsConfig {
 }
 
 /// One plugin.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginConfig {
     /// Whether it is loaded.
@@ -44,6 +44,22 @@ pub struct PluginConfig {
     pub deadline: Option<Duration>,
     /// The plugin's own settings, checked against its schema.
     pub settings: Map<String, Value>,
+}
+
+/// Of the plugin's own settings only the names: no one here knows which of them are secrets.
+impl fmt::Debug for PluginConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { enabled, library, sha256, namespace, auth, deadline, settings } = self;
+        f.debug_struct("PluginConfig")
+            .field("enabled", enabled)
+            .field("library", library)
+            .field("sha256", sha256)
+            .field("namespace", namespace)
+            .field("auth", auth)
+            .field("deadline", deadline)
+            .field("settings", &settings.keys().collect::<Vec<_>>())
+            .finish()
+    }
 }
 
 impl Default for PluginConfig {

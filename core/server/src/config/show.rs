@@ -84,8 +84,7 @@ fn write_table(
 fn write_line(text: &mut String, name: &str, value: &Value, path: &[String], layers: &Layers, origin: bool) {
     let mut line = match value {
         Value::Null => format!("# {} is not set", key(name)),
-        _ if is_secret(path) => format!("{} = {}", key(name), inline(&Value::from(REDACTED))),
-        other => format!("{} = {}", key(name), inline(&without_passwords(other))),
+        other => format!("{} = {}", key(name), inline(&seen(other, is_secret(path)))),
     };
     if origin && !value.is_null() {
         let place = layers.place(path, Part::Value).unwrap_or_else(|| "default".to_owned());
@@ -94,11 +93,17 @@ fn write_line(text: &mut String, name: &str, value: &Value, path: &[String], lay
     let _ = writeln!(text, "{line}");
 }
 
-/// `nats://user:password@host` is shown without who and what.
-fn without_passwords(value: &Value) -> Value {
+/// A value as it may be seen: nothing of a secret, also of those in tables within arrays, and addresses like
+/// `nats://user:password@host` without who and what.
+fn seen(value: &Value, secret: bool) -> Value {
     match value {
+        _ if secret => Value::from(REDACTED),
         Value::String(text) => Value::from(without_userinfo(text)),
-        Value::Array(list) => Value::Array(list.iter().map(without_passwords).collect()),
+        Value::Array(list) => list.iter().map(|value| seen(value, false)).collect(),
+        Value::Object(table) => table
+            .iter()
+            .map(|(name, value)| (name.clone(), seen(value, is_secret(std::slice::from_ref(name)))))
+            .collect(),
         other => other.clone(),
     }
 }
@@ -154,6 +159,15 @@ mod tests {
         );
         assert_eq!(without_userinfo("https://h/x@y"), "https://h/x@y");
         assert_eq!(without_userinfo("plain"), "plain");
+    }
+
+    #[test]
+    fn secrets_in_arrays_stay_hidden() {
+        let hosts =
+            serde_json::json!([{ "name": "a", "password": "x", "urls": ["nats://u:p@h"] }, [{ "token": 1 }]]);
+        let hidden = r#"[{ name = "a", password = "<redacted>", urls = ["nats://<redacted>@h"] }, [{ token = "<redacted>" }]]"#;
+        assert_eq!(inline(&seen(&hosts, false)), hidden);
+        assert_eq!(inline(&seen(&hosts, true)), r#""<redacted>""#);
     }
 
     #[test]

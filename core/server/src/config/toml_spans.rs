@@ -19,7 +19,7 @@ pub(crate) struct Span {
 }
 
 /// A text that was read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Parsed {
     pub(crate) values: Map<String, Value>,
     pub(crate) spans: HashMap<KeyPath, Span>,
