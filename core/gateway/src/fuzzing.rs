@@ -20,6 +20,8 @@ pub struct Read {
     pub arguments: Option<Bytes>,
     /// The attachments.
     pub attachments: Vec<Bytes>,
+    /// Whether the client is refused for it: what it says is no event or acknowledgement that can be handed on.
+    pub refused: bool,
     /// All of the packet, for comparison.
     pub text: String,
     /// The same of the packet as we would write it.
@@ -61,8 +63,15 @@ impl Read {
             Data::Ack { payload, .. } => (None, arguments(payload).ok(), payload.attachments.clone()),
             Data::Connect(_) | Data::Disconnect => (None, None, Vec::new()),
         };
+        let refused = arguments.is_none() && matches!(packet.data, Data::Event { .. } | Data::Ack { .. });
         let again = format!("{:?}", again(&packet));
-        Self { event, arguments, attachments, text: format!("{:?}", Ok::<_, CloseReason>(Some(packet))), again }
+        Self {
+            event,
+            arguments,
+            attachments,
+            text: format!("{:?}", Ok::<_, CloseReason>(Some(packet))),
+            again,
+        }
     }
 }
 
