@@ -8,6 +8,11 @@ use crate::{
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pplmbitxaq9kygzzhzrbk+xoo=";
 
+/// Headers of a handshake that are replaced, each with its values; without one it is left out.
+type Changes = [(&'static str, &'static [&'static str])];
+/// A request line, and what is changed.
+type Attempt = (&'static str, &'static Changes);
+
 /// A good handshake as lines of `name: value`, one or more of them replaced or left out.
 fn request(first: &str, changes: &[(&str, &[&str])]) -> String {
     let good = [
@@ -34,7 +39,7 @@ const GET: &str = "GET /chat HTTP/1.1";
 #[test]
 fn good_handshakes_are_accepted() {
     let mut class = Class::new("0 handshake: good");
-    let good: &[(&str, &[(&str, &[&str])])] = &[
+    let good: &[Attempt] = &[
         (GET, &[]),
         ("GET /a/b?c=d&e HTTP/1.1", &[]),
         (GET, &[("Upgrade", &["WebSocket"])]),
@@ -82,7 +87,7 @@ fn good_handshakes_are_accepted() {
 #[test]
 fn bad_handshakes_are_refused() {
     let mut class = Class::new("0 handshake: bad");
-    let bad: &[(&str, &[(&str, &[&str])])] = &[
+    let bad: &[Attempt] = &[
         ("POST /chat HTTP/1.1", &[("Content-Length", &["0"])]),
         ("PUT /chat HTTP/1.1", &[("Content-Length", &["0"])]),
         ("HEAD /chat HTTP/1.1", &[]),
