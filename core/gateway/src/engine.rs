@@ -21,7 +21,7 @@ pub(crate) use session::{KnownId, Moved};
 pub(crate) use upgrade::Probe;
 
 use crate::{
-    admission::{Admission, Denied},
+    admission::{Admission, Denied, retry_after},
     config::Transport,
     frames,
     link::{Keep, Opening, Rules, Stage},
@@ -179,7 +179,7 @@ type Answer = Result<Response<Body>, Refused>;
 
 fn retry_later(status: StatusCode) -> Refused {
     let mut response = Bad::Request.with_status(status);
-    response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
+    response.headers_mut().insert(header::RETRY_AFTER, retry_after());
     response.into()
 }
 

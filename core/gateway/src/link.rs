@@ -28,8 +28,9 @@ use crate::{
     squeeze::Squeeze,
 };
 
-/// A write without progress for this long ends the link.
-pub(crate) const STALL: Duration = Duration::from_secs(10);
+/// A write without progress for this long ends the link. With what kernels take before a write stands still, a
+/// reader that stops is cut within ten seconds.
+pub(crate) const STALL: Duration = Duration::from_secs(7);
 /// The answer to an upgrade request must be on its way by then.
 const UPGRADE: Duration = Duration::from_secs(10);
 

@@ -24,6 +24,9 @@ use crate::links::Links;
 const BACKLOG: i32 = 4096;
 /// Unacknowledged data for this long means that the other side is gone.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes that a socket takes beyond what the other side has room for. What a reader leaves lying waits in the
+/// outbox then, where it is counted, and not in megabytes of the kernel; what is in flight is not limited by it.
+const UNSENT: u32 = 64 * 1024;
 /// A connection that says nothing at all is closed.
 const FIRST_BYTE: Duration = Duration::from_secs(5);
 /// A request's head must be complete by then; a kept-alive connection may be silent for as long.
@@ -151,6 +154,7 @@ async fn speak(
     // A socket that cannot be set up still works; it is only less quick or less watchful.
     let _ = socket.set_tcp_nodelay(true);
     let _ = socket.set_tcp_user_timeout(Some(USER_TIMEOUT));
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
     // Peeking, because `readable` may say yes without a byte being there.
     if !matches!(tokio::time::timeout(FIRST_BYTE, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;

@@ -89,24 +89,18 @@ pub(crate) fn switch_to_websocket<B>(
     request: &http::Request<B>,
     compress: bool,
 ) -> Result<(Response<Body>, Option<Window>), Refused> {
-    let refuse = |status: StatusCode| {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
-        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, header::HeaderValue::from_static("13"));
-        Box::new(response)
-    };
     let headers = request.headers();
-    if request.method() != Method::GET || request.version() != Version::HTTP_11 || !wants_websocket(headers) {
-        return Err(refuse(StatusCode::BAD_REQUEST));
+    let is_get = request.method() == Method::GET && request.version() == Version::HTTP_11;
+    if !is_get || !wants_websocket(headers) || only(headers, header::HOST).is_none() || has_body(headers) {
+        return Err(refuse_handshake(StatusCode::BAD_REQUEST));
     }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(refuse(StatusCode::UPGRADE_REQUIRED));
+    if only(headers, header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
+        return Err(refuse_handshake(StatusCode::UPGRADE_REQUIRED));
     }
-    let accept = headers
-        .get(header::SEC_WEBSOCKET_KEY)
+    let accept = only(headers, header::SEC_WEBSOCKET_KEY)
         .and_then(|key| exedra_wire::websocket::accept_key(key.as_bytes()))
         .and_then(|accept| header::HeaderValue::try_from(accept).ok())
-        .ok_or_else(|| refuse(StatusCode::BAD_REQUEST))?;
+        .ok_or_else(|| refuse_handshake(StatusCode::BAD_REQUEST))?;
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let out = response.headers_mut();
@@ -119,6 +113,31 @@ pub(crate) fn switch_to_websocket<B>(
         Some(agreed.window)
     });
     Ok((response, window))
+}
+
+/// The refusal of a bad handshake; it says what would be taken.
+fn refuse_handshake(status: StatusCode) -> Refused {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::SEC_WEBSOCKET_VERSION, header::HeaderValue::from_static("13"));
+    if status == StatusCode::UPGRADE_REQUIRED {
+        headers.insert(header::UPGRADE, header::HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, header::HeaderValue::from_static("upgrade"));
+    }
+    Box::new(response)
+}
+
+/// The value of a header that must come exactly once.
+fn only(headers: &HeaderMap, name: header::HeaderName) -> Option<&header::HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// Whether a body follows the head: before a WebSocket it would be taken for frames.
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 /// Why a body was not read.
@@ -186,6 +205,7 @@ mod tests {
     fn handshake(version: &str, key: &str) -> http::Request<()> {
         http::Request::builder()
             .uri("/ws")
+            .header("host", "hub.test")
             .header("upgrade", "WebSocket")
             .header("connection", "keep-alive, Upgrade")
             .header("sec-websocket-version", version)
@@ -208,8 +228,27 @@ mod tests {
     fn bad_handshake_is_refused() {
         let old = switch_to_websocket(&handshake("8", "dGhlIHNhbXBsZSBub25jZQ=="), true).unwrap_err();
         assert_eq!(old.status(), StatusCode::UPGRADE_REQUIRED);
+        assert_eq!(old.headers()["upgrade"], "websocket");
         let keyless = switch_to_websocket(&handshake("13", "short"), true).unwrap_err();
         assert_eq!(keyless.status(), StatusCode::BAD_REQUEST);
+    }
+
+    #[test]
+    fn doubled_headers_and_bodies_are_refused() {
+        for (name, value, status) in [
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==", 400),
+            ("sec-websocket-version", "13", 426),
+            ("host", "other.test", 400),
+            ("content-length", "5", 400),
+            ("transfer-encoding", "chunked", 400),
+        ] {
+            let mut request = handshake("13", "dGhlIHNhbXBsZSBub25jZQ==");
+            request.headers_mut().append(name, HeaderValue::from_static(value));
+            assert_eq!(switch_to_websocket(&request, true).unwrap_err().status(), status, "{name}");
+        }
+        let mut request = handshake("13", "dGhlIHNhbXBsZSBub25jZQ==");
+        request.headers_mut().append("content-length", HeaderValue::from_static("0"));
+        assert!(switch_to_websocket(&request, true).is_ok());
     }
 
     #[test]

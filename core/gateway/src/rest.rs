@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{
-    admission::Denied,
+    admission::{Denied, retry_after},
     front::Front,
     request::{BodyTrouble, query, read_body, take_token},
 };
@@ -106,7 +106,7 @@ pub(crate) fn refuse(refusal: &Refusal) -> Response<Body> {
 pub(crate) fn denied(denied: Denied) -> Response<Body> {
     let mut response = refuse(&Refusal::new(Code::RateLimited, "too many connections"));
     *response.status_mut() = denied.status();
-    response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response.headers_mut().insert(header::RETRY_AFTER, retry_after());
     response
 }
 

@@ -28,8 +28,10 @@ struct State {
     bytes: usize,
     /// Set once; later pushes are refused.
     closed: Option<CloseReason>,
-    /// Who writes the link, when it has nothing to do.
+    /// Who writes the link, when it has nothing to do or the socket is full.
     writer: Option<Waker>,
+    /// Whether the socket is full: then the end concerns the writer, and one more frame does not.
+    stuck: bool,
 }
 
 #[derive(Debug)]
@@ -92,6 +94,22 @@ impl Outbox {
             (Some(reason), _) => return Poll::Ready(Some(reason)),
             (None, Some(waker)) => waker.clone_from(cx.waker()),
             (None, writer) => *writer = Some(cx.waker().clone()),
+        }
+        state.stuck = false;
+        Poll::Pending
+    }
+
+    /// For a writer whose socket is full: the reason, once closed; else the task is woken when it closes, and not
+    /// before. Without this nobody would look at a link whose budget is spent until its socket moves again.
+    pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let mut state = self.state.lock();
+        if let Some(reason) = state.closed {
+            return Poll::Ready(reason);
+        }
+        state.stuck = true;
+        match &mut state.writer {
+            Some(waker) => waker.clone_from(cx.waker()),
+            writer => *writer = Some(cx.waker().clone()),
         }
         Poll::Pending
     }
@@ -160,7 +178,7 @@ impl State {
         }
         self.bytes += size;
         self.waiting.push_back(Entry { frame: frame.clone(), class });
-        (Pushed::Queued, self.writer.take())
+        (Pushed::Queued, if self.stuck { None } else { self.writer.take() })
     }
 
     fn close(&mut self, reason: CloseReason) {
@@ -234,6 +252,33 @@ mod tests {
         assert_eq!(outbox.closed(), Some(CloseReason::SlowConsumer));
         assert_eq!(outbox.push(&frame("7"), Class::Reliable), Pushed::Closed);
         assert!(taken(&outbox).is_empty());
+    }
+
+    #[test]
+    fn stuck_writer_is_woken_by_the_end_only() {
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: std::sync::Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        let count = std::sync::Arc::new(Count(0.into()));
+        let woken = || count.0.load(std::sync::atomic::Ordering::Relaxed);
+        let waker = Waker::from(count.clone());
+        let mut cx = Context::from_waker(&waker);
+        let outbox = Outbox::new(5);
+        assert!(outbox.poll_closed(&mut cx).is_pending());
+        outbox.push(&frame("12345"), Class::Reliable);
+        assert_eq!(woken(), 0);
+        outbox.push(&frame("6"), Class::Reliable);
+        assert_eq!(woken(), 1);
+        assert_eq!(outbox.poll_closed(&mut cx), Poll::Ready(CloseReason::SlowConsumer));
+        let idle = Outbox::new(5);
+        assert!(
+            idle.poll_closed(&mut cx).is_pending() && idle.poll_take(&mut cx, &mut Vec::new()).is_pending()
+        );
+        idle.push(&frame("1"), Class::Reliable);
+        assert_eq!(woken(), 2);
     }
 
     #[test]

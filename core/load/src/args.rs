@@ -20,7 +20,8 @@ impl LoadArgs {
             | Scenario::FanOut { common, .. }
             | Scenario::Storm { common, .. }
             | Scenario::Churn { common, .. }
-            | Scenario::Mixed { common, .. } => common,
+            | Scenario::Mixed { common, .. }
+            | Scenario::Stall { common, .. } => common,
         }
     }
 }
@@ -114,6 +115,33 @@ pub enum Scenario {
         /// For how long
         #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
         duration: Duration,
+        /// What all scenarios share.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Some of a room stop reading: when is each cut, and what do the others feel of it?
+    Stall {
+        /// How many are in the room
+        #[arg(short = 'n', long, default_value_t = 1000)]
+        members: usize,
+        /// How many of them stop reading
+        #[arg(long, default_value_t = 100)]
+        stalled: usize,
+        /// Events per second
+        #[arg(long, default_value_t = 25.0)]
+        rate: f64,
+        /// Bytes of an event's payload
+        #[arg(long, default_value_t = 4000)]
+        payload: usize,
+        /// How often it is done with and without
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// How long each half of a round takes
+        #[arg(long, default_value = "12s", value_parser = humantime::parse_duration)]
+        phase: Duration,
+        /// Who has stopped reading and is not cut by then, behind the phase, is missing
+        #[arg(long, default_value = "15s", value_parser = humantime::parse_duration)]
+        patience: Duration,
         /// What all scenarios share.
         #[command(flatten)]
         common: Common,

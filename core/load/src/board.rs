@@ -58,10 +58,8 @@ pub(crate) struct Tally {
 impl Board {
     /// A board on which `in_flight` events may be open at the same time.
     pub(crate) fn new(in_flight: usize) -> Self {
-        let tally =
-            Tally { delivery: histogram(), last: histogram(), delivered: 0, surplus: 0, complete_at: None };
         Self {
-            state: Mutex::new(State { rounds: VecDeque::new(), first: 0, tally }),
+            state: Mutex::new(State { rounds: VecDeque::new(), first: 0, tally: Tally::new() }),
             permits: Semaphore::new(in_flight),
         }
     }
@@ -95,6 +93,17 @@ impl Board {
     /// What was counted.
     pub(crate) fn tally(&self) -> Tally {
         self.state.lock().tally.clone()
+    }
+
+    /// What was counted since the last time.
+    pub(crate) fn take_tally(&self) -> Tally {
+        std::mem::replace(&mut self.state.lock().tally, Tally::new())
+    }
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self { delivery: histogram(), last: histogram(), delivered: 0, surplus: 0, complete_at: None }
     }
 }
 

@@ -16,7 +16,7 @@ use std::{
 use exedra_wire::websocket::{Decoder, Item, Opcode, Role, client_frame};
 use serde_json::value::RawValue;
 use tokio::{
-    io::{AsyncRead, AsyncWriteExt, ReadBuf},
+    io::{AsyncRead, AsyncWriteExt, Interest, ReadBuf},
     net::TcpStream,
 };
 
@@ -131,6 +131,17 @@ impl Client {
             }
         })
         .await
+    }
+
+    /// Waits, without reading, until the server has reset the connection. Does not see a server that closes in order:
+    /// its end is behind what was not read.
+    pub(crate) async fn reset(&self) {
+        while let Ok(ready) = self.stream.ready(Interest::ERROR).await {
+            if ready.is_error() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Reads once.

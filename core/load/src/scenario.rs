@@ -4,6 +4,7 @@ mod churn;
 mod fan_out;
 mod idle;
 mod mixed;
+mod stall;
 mod storm;
 
 use std::{sync::Arc, time::Duration};
@@ -56,6 +57,22 @@ pub(crate) async fn run(args: &LoadArgs, target: Target) -> Result<Report, LoadE
                 duration: *duration,
             };
             mixed::run(&fleet, server, &plan).await
+        }
+        Scenario::Stall { members, stalled, rate, payload, rounds, phase, patience, .. } => {
+            if *stalled == 0 || stalled >= members || !rate.is_finite() || *rate <= 0.0 {
+                let usage = "--stalled must be positive and less than -n, --rate positive";
+                return Err(LoadError::Usage(usage.to_owned()));
+            }
+            let plan = stall::Plan {
+                members: *members,
+                stalled: *stalled,
+                rate: *rate,
+                payload: *payload,
+                rounds: (*rounds).max(1),
+                phase: *phase,
+                patience: *patience,
+            };
+            stall::run(&fleet, server, &plan).await
         }
     }?;
     if Server::find(&fleet.target)? != server {

@@ -58,19 +58,30 @@ impl End {
 impl Link {
     /// Tells owner and client, and drops the socket.
     pub(super) async fn end(mut self: Box<Self>, end: End) {
+        let mut waiting = Vec::new();
         if let Stage::Talking(owner) = &mut self.stage {
             owner.closed(end.reason);
             self.outbox.close(end.reason);
+            self.outbox.take_now(&mut waiting);
         }
         let frame = match end.farewell {
-            Farewell::Silence => return,
+            Farewell::Silence => return self.drop_socket(end.reason),
             Farewell::Code(code) => frames::close(Some(code), end.reason.label()),
             Farewell::Echo(code) => frames::close(code, ""),
         };
-        self.writer.push(frame);
+        // Answers to what came before the client's last words go out before ours.
+        waiting.into_iter().for_each(|frame| self.writer.push(frame));
+        self.writer.last(frame);
         let Ok(true) = tokio::time::timeout(LAST_WRITE, self.write_the_rest()).await else { return };
         if SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write).is_ok() {
             let _ = tokio::time::timeout(LINGER, self.read_to_the_end()).await;
+        }
+    }
+
+    /// A reader that has stopped is reset: closed in order, the kernel would keep what it does not read.
+    fn drop_socket(self: Box<Self>, reason: CloseReason) {
+        if reason == CloseReason::SlowConsumer {
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
         }
     }
 

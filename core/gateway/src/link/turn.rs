@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use exedra_hub::CloseReason;
+use exedra_hub::{Class, CloseReason};
 use exedra_wire::{
     engineio::{Kind, split},
     websocket::{Item, Violation},
@@ -58,8 +58,8 @@ impl Link {
             Ok(Wrote::All) => self.stalled_by = None,
             Ok(Wrote::Closed(reason)) => return Err(End::because(reason)),
             Ok(Wrote::Blocked(written)) => {
-                if let Some(reason @ (CloseReason::SlowConsumer | CloseReason::TransportLost)) =
-                    outbox.and_then(exedra_hub::outbox::Outbox::closed)
+                if let Some(Poll::Ready(reason @ (CloseReason::SlowConsumer | CloseReason::TransportLost))) =
+                    outbox.map(|outbox| outbox.poll_closed(cx))
                 {
                     return Err(End { reason, farewell: Farewell::Silence });
                 }
@@ -127,7 +127,12 @@ impl Link {
     fn item(&mut self, item: Item) -> Result<(), End> {
         self.heart.alive(Instant::now);
         let flow = match (item, &mut self.stage) {
-            (Item::Ping(payload), _) => {
+            // Each in its turn, within the budget of what waits: who floods and does not read is cut.
+            (Item::Ping(payload), Stage::Talking(_)) => {
+                self.outbox.push(&frames::pong(&payload), Class::Reliable);
+                return Ok(());
+            }
+            (Item::Ping(payload), Stage::Probing(_)) => {
                 self.writer.answer(payload);
                 return Ok(());
             }

@@ -28,7 +28,7 @@ pub(crate) struct Writer {
     pending: Vec<Frame>,
     /// How far the first of `pending` is written.
     at: Position,
-    /// The newest ping that is not answered yet; older ones need no answer.
+    /// The newest ping of a probing client that is not answered yet; older ones need no answer.
     pong: Option<Bytes>,
     /// How the client wants large messages; none when they go as they are.
     squeeze: Option<Squeeze>,
@@ -60,6 +60,12 @@ impl Writer {
 
     /// Puts a frame behind what the socket did not take yet, before what the outbox holds.
     pub(crate) fn push(&mut self, frame: Frame) {
+        self.pending.push(frame);
+    }
+
+    /// Puts the last frame behind all others: nothing may follow a close, not even the answer to a ping.
+    pub(crate) fn last(&mut self, frame: Frame) {
+        self.pong = None;
         self.pending.push(frame);
     }
 

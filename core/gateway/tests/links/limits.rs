@@ -49,8 +49,25 @@ async fn all_links_are_limited() {
     let _first = Client::socketio(server.addr).await;
     let refused = Client::open(server.addr, WEBSOCKET, "").await.err().unwrap();
     assert_eq!(refused.status, 503);
-    assert!(refused.head.contains("retry-after: 1"));
     assert_eq!(get(server.addr, "/page").await.status, 200);
+    assert_eq!(Client::open(server.addr, "/ws/echo", "").await.err().map(|a| a.status), Some(503));
+}
+
+#[tokio::test]
+async fn refusals_spread_the_retries() {
+    let server = Server::with(Limits::default(), |config| config.limits.connections = 1).await;
+    let _first = Client::socketio(server.addr).await;
+    let mut seen = std::collections::BTreeSet::new();
+    for path in [POLLING, WEBSOCKET, "/ws/echo"].iter().cycle().take(60) {
+        let refused = if *path == POLLING {
+            get(server.addr, path).await
+        } else {
+            Client::open(server.addr, path, "").await.err().unwrap()
+        };
+        let after = refused.head.lines().find_map(|line| line.strip_prefix("retry-after: ")).unwrap();
+        seen.insert(after.parse::<u32>().unwrap());
+    }
+    assert!(seen.len() > 1 && seen.iter().all(|after| (1..=5).contains(after)), "{seen:?}");
 }
 
 #[tokio::test]
@@ -61,6 +78,10 @@ async fn connects_per_second_are_limited() {
         statuses.push(get(server.addr, POLLING).await.status);
     }
     assert_eq!(statuses, [200, 200, 200, 503, 503]);
+    let open = Server::start().await;
+    for _ in 0..5 {
+        assert_eq!(get(open.addr, POLLING).await.status, 200);
+    }
 }
 
 /// How long the server bears with a connection that says only this.
@@ -82,6 +103,27 @@ async fn slow_openings_are_closed() {
     assert_eq!(second(patience(&server, b"GET / HTTP/1.1\r\nhost: hub.test\r\nx: ").await), 10);
     let body = b"POST /echo/1 HTTP/1.1\r\nhost: hub.test\r\ncontent-length: 10\r\n\r\nhalf";
     assert!((20..=31).contains(&second(patience(&server, body).await)));
+}
+
+/// What the server answers to a request that comes in two pieces with a pause between, itself behind a pause.
+async fn answer_in_pieces(server: &Server, pieces: [(u64, &[u8]); 2]) -> String {
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    for (pause, piece) in pieces {
+        tokio::time::sleep(Duration::from_secs(pause)).await;
+        stream.write_all(piece).await.unwrap();
+    }
+    let mut status = vec![0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    String::from_utf8(status).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn openings_in_time_are_served() {
+    let server = Server::start().await;
+    let head: [(u64, &[u8]); 2] = [(4, b"GET /page HT"), (9, b"TP/1.1\r\nhost: hub.test\r\n\r\n")];
+    assert_eq!(answer_in_pieces(&server, head).await, "HTTP/1.1 200");
+    let post = b"POST /echo/1 HTTP/1.1\r\nhost: hub.test\r\ncontent-length: 10\r\n\r\nhalf ";
+    assert_eq!(answer_in_pieces(&server, [(0, post), (19, b"whole")]).await, "HTTP/1.1 200");
 }
 
 #[tokio::test]

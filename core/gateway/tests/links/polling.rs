@@ -57,6 +57,28 @@ async fn large_body_ends_the_session() {
     assert_eq!(get(server.addr, &path).await.status, 400);
 }
 
+#[tokio::test]
+async fn largest_body_passes() {
+    let server = Server::start().await;
+    let path = open(server.addr).await;
+    post(server.addr, &path, "40").await;
+    let event = format!(r#"42["message","{}"]"#, "x".repeat(1_000_000 - 16));
+    assert_eq!((event.len(), post(server.addr, &path, &event).await.status), (1_000_000, 200));
+}
+
+#[tokio::test]
+async fn idle_session_is_forgotten_in_time() {
+    let server = Server::with(Default::default(), |config| {
+        config.socketio.connect_timeout = Duration::from_millis(100);
+    })
+    .await;
+    let (idle, joined) = (open(server.addr).await, open(server.addr).await);
+    assert_eq!(post(server.addr, &joined, "40").await.body, "ok");
+    assert_eq!(get(server.addr, &idle).await.body, "1");
+    assert_eq!(get(server.addr, &idle).await.status, 400);
+    assert!(get(server.addr, &joined).await.body.starts_with("40{"));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn move_to_websocket_loses_nothing() {
     let server = Server::start().await;

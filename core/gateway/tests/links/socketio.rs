@@ -68,6 +68,27 @@ async fn events_per_second_slow_the_reader_down() {
 }
 
 #[tokio::test]
+async fn events_beyond_the_rate_wait_unread() {
+    let server = Server::with(Limits::default(), |config| config.limits.events_per_second = 1).await;
+    let free = Server::start().await;
+    for (addr, comes_back) in [(server.addr, 1), (free.addr, 3)] {
+        let mut client = Client::connected(addr, "").await; // joining was one packet already
+        for i in 0..3 {
+            client.send(&format!(r#"42["message",{i}]"#)).await;
+        }
+        let mut seen = 0;
+        let soon = std::time::Duration::from_millis(1500);
+        while tokio::time::timeout(soon, client.text()).await.is_ok() && seen < 3 {
+            seen += 1;
+            if seen == comes_back {
+                break;
+            }
+        }
+        assert_eq!(seen, comes_back);
+    }
+}
+
+#[tokio::test]
 async fn refusal_carries_code_and_retry() {
     let server = Server::start().await;
     let mut client = Client::socketio(server.addr).await;
@@ -160,6 +181,54 @@ async fn attachments_come_back() {
     client.send(r#"451-["message",{"_placeholder":true,"num":1}]"#).await;
     client.raw(&client_frame(Opcode::Binary, b"\x00", KEY)).await;
     assert_eq!(client.closed().await, Some(1002));
+}
+
+#[tokio::test]
+async fn ten_attachments_and_no_more() {
+    let server = Server::start().await;
+    let event = |count: usize| {
+        let places: Vec<_> = (0..count).map(|i| format!(r#"{{"_placeholder":true,"num":{i}}}"#)).collect();
+        format!(r#"45{count}-["message",{}]"#, places.join(","))
+    };
+    let mut client = Client::connected(server.addr, "").await;
+    client.send(&event(10)).await;
+    for _ in 0..10 {
+        client.raw(&client_frame(Opcode::Binary, b"x", KEY)).await;
+    }
+    assert!(client.text().await.starts_with(r#"4510-["message-back""#));
+    for _ in 0..10 {
+        assert_eq!(client.item().await, Some(Item::Binary(b"x".as_slice().into())));
+    }
+    client.send(&event(11)).await;
+    assert_eq!(client.closed().await, Some(1009));
+}
+
+#[tokio::test]
+async fn depth_is_limited_on_both_gateways() {
+    let server = Server::start().await;
+    let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+    let mut client = Client::connected(server.addr, "").await;
+    client.send(&format!(r#"421["message",{}]"#, nested(127))).await;
+    assert_eq!(client.text().await, format!("431[{}]", nested(127)));
+    client.send(&format!(r#"422["message",{}]"#, nested(128))).await;
+    assert!(client.text().await.starts_with(r#"432[{"error":{"code":"INVALID""#));
+    let mut plain = Client::open(server.addr, "/ws/echo", "").await.unwrap();
+    plain.text().await;
+    plain.send(&format!(r#"{{"type":"PING","a":{}}}"#, nested(127))).await;
+    assert!(plain.text().await.starts_with(r#"{"type":"PING""#));
+    plain.send(&format!(r#"{{"type":"PING","a":{}}}"#, nested(128))).await;
+    assert!(plain.text().await.contains("BAD_MESSAGE"));
+}
+
+#[tokio::test]
+async fn largest_message_passes() {
+    let server = Server::start().await;
+    let mut client = Client::connected(server.addr, "").await;
+    let packet = |length: usize| format!(r#"421["message","{}"]"#, "x".repeat(length - 17));
+    client.send(&packet(1_000_000)).await;
+    assert!(client.text().await.starts_with("431["));
+    client.send(&packet(1_000_001)).await;
+    assert_eq!(client.closed().await, Some(1009));
 }
 
 #[tokio::test]

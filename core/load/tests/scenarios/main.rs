@@ -70,6 +70,25 @@ fn mixed_does_everything() {
     assert_eq!(report.latencies["ask"].count, 64);
 }
 
+const STALL: &str =
+    "stall -n 6 --stalled 2 --rate 20 --payload 200000 --rounds 1 --phase 1500ms --patience 15s";
+
+#[test]
+fn cuts_of_stalled_readers_are_timed() {
+    let report = run(Fault::Cuts, STALL).unwrap();
+    assert_eq!((figure(&report, "stalled"), figure(&report, "cut")), (2.0, 2.0));
+    assert_eq!(report.latencies["cut"].count, 2);
+    assert!(report.latencies["cut"].min >= 3_000_000, "{report}");
+    assert_eq!((report.latencies["quiet"].count, report.latencies["beside_stalled"].count), (120, 120));
+    assert!(figure(&report, "p99_ratio") > 0.0);
+}
+
+#[test]
+fn stalled_readers_that_stay_fail_the_run() {
+    let error = run(Fault::None, &STALL.replace("15s", "3s")).unwrap_err();
+    assert!(error.to_string().contains("2 that stopped reading were never cut"), "{error}");
+}
+
 #[test]
 fn repeated_deliveries_fail_the_run() {
     let error = run(Fault::Repeats, "fan-out -n 5 --events 5").unwrap_err();

@@ -4,13 +4,18 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use exedra_wire::websocket::{Decoder, Item, Opcode, Role, accept_key, frame};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, BufReader},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf},
-    sync::mpsc::{UnboundedSender, unbounded_channel},
+    sync::{
+        mpsc::{UnboundedSender, unbounded_channel},
+        oneshot,
+    },
+    time::timeout,
 };
 
 /// What the server does wrong.
@@ -26,6 +31,8 @@ pub(crate) enum Fault {
     Refuses,
     /// A join is answered with an error.
     RefusesJoins,
+    /// Who does not read is reset after a moment: no fault, what a server should do.
+    Cuts,
 }
 
 type Rooms = Arc<Mutex<HashMap<String, Vec<UnboundedSender<Vec<u8>>>>>>;
@@ -58,17 +65,29 @@ async fn serve(stream: TcpStream, rooms: Rooms, fault: Fault) -> Option<()> {
     outbox.send(answer.into_bytes()).ok()?;
     outbox.send(text(r#"0{"sid":"x"}"#)).ok()?;
     outbox.send(text("2")).ok()?; // a heartbeat, so that it is met everywhere
+    let bear = if fault == Fault::Cuts { Duration::from_secs(3) } else { Duration::from_secs(3600) };
+    let (stuck, mut is_stuck) = oneshot::channel();
     tokio::spawn(async move {
         while let Some(frame) = frames.recv().await {
-            if write.write_all(&frame).await.is_err() {
-                return;
+            match timeout(bear, write.write_all(&frame)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return,
+                Err(_) => {
+                    let _ = write.as_ref().set_zero_linger();
+                    let _ = stuck.send(());
+                    return;
+                }
             }
         }
     });
     let mut decoder = Decoder::new(Role::Server, 1 << 20);
     let mut buffer = [0; 4096];
     loop {
-        let length = read.read(&mut buffer).await.ok().filter(|length| *length > 0)?;
+        let read = tokio::select! {
+            Ok(()) = &mut is_stuck => return None,
+            read = read.read(&mut buffer) => read,
+        };
+        let length = read.ok().filter(|length| *length > 0)?;
         let mut bytes = &buffer[..length];
         while !bytes.is_empty() {
             if let Some(Item::Text(packet)) = decoder.feed(&mut bytes).ok()? {

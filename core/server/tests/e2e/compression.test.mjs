@@ -1,18 +1,22 @@
 // permessage-deflate with the stock WebSocket library and client, and compressed polls with a stock HTTP client: what
 // arrives is bit for bit what was sent, and less travels exactly when compression was offered.
+// Needs: Python.
 
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import path from "node:path";
 import { test } from "node:test";
 
 import { WebSocket } from "ws";
 
 import { connectClient } from "./harness/client.mjs";
-import { ECHO, startHub } from "./harness/hub.mjs";
+import { ECHO, ROOT, startHub } from "./harness/hub.mjs";
+import { run, tool } from "./harness/process.mjs";
 import { inTime } from "./harness/wait.mjs";
 
 const OPTIONS = { timeout: 60_000 };
+const SOCKETIO = "/socket.io/?EIO=4&transport=websocket";
 
 /** Text that deflate likes, with characters of every length, and some noise that it does not like. */
 const TEXT = Array.from({ length: 400 }, (_, i) => `zeile ${i} grüße 日本 🎈`).join("\n") + randomBytes(500).toString("hex");
@@ -23,7 +27,7 @@ class Session {
     const session = new Session();
     session.packets = [];
     session.waiting = [];
-    session.ws = new WebSocket(`${hub.url.replace("http", "ws")}/socket.io/?EIO=4&transport=websocket`, options);
+    session.ws = new WebSocket(hub.url.replace("http", "ws") + SOCKETIO, options);
     t.after(() => session.ws.terminate());
     session.ws.on("upgrade", (response) => (session.socket = response.socket));
     session.ws.on("message", (data, binary) => session.#take(binary ? data : data.toString()));
@@ -80,6 +84,7 @@ test("every offer of the stock library is understood", OPTIONS, async (t) => {
   const offers = [
     {},
     { threshold: 0 },
+    { threshold: 0, serverMaxWindowBits: 8 },
     { threshold: 0, serverMaxWindowBits: 9 },
     { threshold: 0, serverMaxWindowBits: 12, clientMaxWindowBits: 9 },
     { threshold: 0, clientMaxWindowBits: 10 },
@@ -97,6 +102,19 @@ test("every offer of the stock library is understood", OPTIONS, async (t) => {
     assert.match(await session.next(), /^451-\["message-back"/);
     assert.deepEqual(await session.next(), file);
     session.ws.terminate();
+  }
+});
+
+test("every offer of a Python library is understood", OPTIONS, async (t) => {
+  const hub = await startHub(t, ECHO);
+  const peer = path.join(ROOT, "core/server/tests/e2e/peers/deflate_offers.py");
+  const { code, stdout, stderr } = await run(tool("PYTHON"), [peer, hub.url.replace("http", "ws") + SOCKETIO]);
+  assert.equal(code, 0, stderr);
+  const talks = stdout.trim().split("\n").map((line) => JSON.parse(line));
+  assert.equal(talks.length, 100);
+  for (const { offer, agreed, same } of talks) {
+    assert.ok(same, JSON.stringify(offer));
+    assert.match(agreed, /PerMessageDeflate/);
   }
 });
 

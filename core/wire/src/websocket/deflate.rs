@@ -25,7 +25,8 @@ const HEAD: usize = 10;
 pub enum Window {
     /// 32 KiB: what clients take that do not ask for less.
     Wide,
-    /// 512 bytes: right for every client that asks for less, so that all of them share one compressed form.
+    /// 512 bytes, of which a compressor uses 250, since it keeps room to look ahead: right for every client that asks
+    /// for less than 32 KiB, 256 bytes included, so that all of them share one compressed form.
     Narrow,
 }
 

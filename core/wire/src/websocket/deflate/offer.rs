@@ -21,7 +21,7 @@ pub fn negotiate<'h>(headers: impl IntoIterator<Item = &'h str>) -> Option<Agree
         .into_iter()
         .flat_map(|header| split(header, ','))
         .filter_map(parameters)
-        .find_map(|offer| Offer::read(offer).and_then(Offer::answer))
+        .find_map(|offer| Offer::read(offer).map(Offer::answer))
 }
 
 /// One offer. What a client says of its own window needs no answer: any window can be inflated.
@@ -65,19 +65,18 @@ impl Offer {
         Some(offer)
     }
 
-    /// The answer; `None` for the one window that deflate streams are never made for.
-    fn answer(self) -> Option<Agreed> {
+    /// What is agreed on.
+    fn answer(self) -> Agreed {
         let mut answer =
             "permessage-deflate; server_no_context_takeover; client_no_context_takeover".to_owned();
         let window = match self.server_max_window_bits {
             None => Window::Wide,
-            Some(8) => return None,
             Some(bits) => {
                 answer.push_str(&format!("; server_max_window_bits={bits}"));
                 Window::of_bits(bits)
             }
         };
-        Some(Agreed { window, answer })
+        Agreed { window, answer }
     }
 }
 
@@ -149,7 +148,7 @@ mod tests {
     #[test]
     fn smaller_windows_share_the_narrow_one() {
         let narrow = |bits| Some((Window::Narrow, format!("; server_max_window_bits={bits}")));
-        for bits in 9..=14 {
+        for bits in 8..=14 {
             assert_eq!(agreed(&format!("permessage-deflate; server_max_window_bits={bits}")), narrow(bits));
         }
         let wide = Some((Window::Wide, "; server_max_window_bits=15".to_owned()));
@@ -171,7 +170,6 @@ mod tests {
             "permessage-deflate; server_max_window_bits",
             "permessage-deflate; server_max_window_bits=",
             "permessage-deflate; server_max_window_bits=7",
-            "permessage-deflate; server_max_window_bits=8",
             "permessage-deflate; server_max_window_bits=16",
             "permessage-deflate; server_max_window_bits=09",
             "permessage-deflate; server_max_window_bits=+9",
@@ -186,7 +184,7 @@ mod tests {
     #[test]
     fn next_offer_gets_its_chance() {
         let offers =
-            "permessage-deflate; server_max_window_bits=8, permessage-deflate; client_max_window_bits";
+            "permessage-deflate; server_max_window_bits=7, permessage-deflate; client_max_window_bits";
         assert_eq!(agreed(offers), Some((Window::Wide, String::new())));
         let headers = ["permessage-deflate; nonsense", "permessage-deflate; server_max_window_bits=9"];
         assert_eq!(negotiate(headers).map(|a| a.window), Some(Window::Narrow));
