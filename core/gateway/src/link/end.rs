@@ -4,7 +4,6 @@ use std::{task::Poll, time::Duration};
 
 use exedra_hub::CloseReason;
 use socket2::SockRef;
-use tokio::io::AsyncReadExt;
 
 use super::{Link, Stage, writer::Wrote};
 use crate::frames;
@@ -60,35 +59,37 @@ impl Link {
     pub(super) async fn end(mut self: Box<Self>, end: End) {
         if let Stage::Talking(owner) = &mut self.stage {
             owner.closed(end.reason);
-            self.outbox.close(end.reason);
+            self.pipe.outbox.close(end.reason);
         }
         let frame = match end.farewell {
-            Farewell::Silence => return,
-            Farewell::Code(code) => frames::close(Some(code), end.reason.label()),
-            Farewell::Echo(code) => frames::close(code, ""),
+            Farewell::Silence => None,
+            Farewell::Code(code) => Some(frames::close(Some(code), end.reason.label())),
+            Farewell::Echo(code) => Some(frames::close(code, "")),
         };
-        self.writer.push(frame);
+        let silent = frame.is_none();
+        self.pipe.finish(frame);
+        if silent {
+            return;
+        }
         let Ok(true) = tokio::time::timeout(LAST_WRITE, self.write_the_rest()).await else { return };
-        if SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write).is_ok() {
+        if SockRef::from(self.pipe.stream()).shutdown(std::net::Shutdown::Write).is_ok() {
             let _ = tokio::time::timeout(LINGER, self.read_to_the_end()).await;
         }
     }
 
     /// Writes what is left; false when the socket broke.
     async fn write_the_rest(&mut self) -> bool {
-        let count = &self.rules.sent;
-        std::future::poll_fn(|cx| {
-            match self.writer.turn(cx, &mut self.stream, None, &mut |bytes| count(bytes)) {
-                Ok(Wrote::Blocked(_)) => Poll::Pending,
-                Ok(_) => Poll::Ready(true),
-                Err(_) => Poll::Ready(false),
-            }
+        std::future::poll_fn(|cx| match self.pipe.poll_write(cx, false, &mut self.ping) {
+            Ok((_, Wrote::Blocked)) => Poll::Pending,
+            Ok(_) => Poll::Ready(true),
+            Err(_) => Poll::Ready(false),
         })
         .await
     }
 
     async fn read_to_the_end(&mut self) {
         let mut buffer = [0; 1024];
-        while matches!(self.stream.read(&mut buffer).await, Ok(read) if read > 0) {}
+        let mut read = async || std::future::poll_fn(|cx| self.pipe.poll_read(cx, &mut buffer)).await;
+        while matches!(read().await, Ok(read) if read > 0) {}
     }
 }
