@@ -57,7 +57,7 @@ impl Flushers {
         let workers = Handle::current().metrics().num_workers().max(1);
         let flushers: Box<[_]> = (0..workers).map(|_| Arc::<Flusher>::default()).collect();
         let tasks =
-            flushers.iter().map(|flusher| tokio::spawn(flusher.clone().run()).abort_handle()).collect();
+            flushers.iter().map(|flusher| tokio::spawn(Round::of(flusher).run()).abort_handle()).collect();
         Self { flushers, tasks, next: AtomicUsize::new(0) }
     }
 
@@ -92,26 +92,6 @@ impl Flusher {
         }
     }
 
-    async fn run(self: Arc<Self>) {
-        let mut round = Round { flusher: &self, pipes: Vec::new() };
-        loop {
-            poll_fn(|cx| self.poll_any(cx)).await;
-            // What else is ready comes first, on this thread and on others that wait for its core: a little later
-            // a link may have several frames for one write.
-            std::thread::yield_now();
-            tokio::task::yield_now().await;
-            let links = round.begin();
-            while round.next() {
-                tokio::task::yield_now().await;
-            }
-            // Broadcasts come faster than they are written one by one: with a rest, the next round takes them
-            // together, which is less work. One that comes alone never meets this.
-            if links >= TURN && self.list.lock().pipes.len() >= TURN {
-                tokio::time::sleep(REST).await;
-            }
-        }
-    }
-
     fn poll_any(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut list = self.list.lock();
         if list.pipes.is_empty() {
@@ -123,13 +103,36 @@ impl Flusher {
 }
 
 /// The links that are being written to. Dropped, it leaves all links to their own tasks.
-struct Round<'f> {
-    flusher: &'f Flusher,
+struct Round {
+    flusher: Arc<Flusher>,
     /// In reverse order, between [`Round::begin`] and the end of the round.
     pipes: Vec<Arc<Pipe>>,
 }
 
-impl Round<'_> {
+impl Round {
+    fn of(flusher: &Arc<Flusher>) -> Self {
+        Self { flusher: flusher.clone(), pipes: Vec::new() }
+    }
+
+    async fn run(mut self) {
+        loop {
+            poll_fn(|cx| self.flusher.poll_any(cx)).await;
+            // What else is ready comes first, on this thread and on others that wait for its core: a little later
+            // a link may have several frames for one write.
+            std::thread::yield_now();
+            tokio::task::yield_now().await;
+            let links = self.begin();
+            while self.next() {
+                tokio::task::yield_now().await;
+            }
+            // Broadcasts come faster than they are written one by one: with a rest, the next round takes them
+            // together, which is less work. One that comes alone never meets this.
+            if links >= TURN && self.flusher.list.lock().pipes.len() >= TURN {
+                tokio::time::sleep(REST).await;
+            }
+        }
+    }
+
     /// Takes the list and says how long it is; the memory of the last round becomes the next list.
     fn begin(&mut self) -> usize {
         std::mem::swap(&mut self.pipes, &mut self.flusher.list.lock().pipes);
@@ -152,7 +155,7 @@ impl Round<'_> {
     }
 }
 
-impl Drop for Round<'_> {
+impl Drop for Round {
     fn drop(&mut self) {
         let mut list = self.flusher.list.lock();
         list.gone = true;
