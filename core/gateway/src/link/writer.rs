@@ -136,7 +136,7 @@ impl Writer {
             let mut at = Position::default();
             let stopped = write(frames, &mut at, send);
             if stopped.is_some() {
-                self.backlog = Some(Box::new(Backlog { frames: frames.drain(..).collect(), at }));
+                self.backlog = Some(Box::new(Backlog { frames: std::mem::take(frames), at }));
             }
             if frames.capacity() > 1024 {
                 *frames = Vec::new();
