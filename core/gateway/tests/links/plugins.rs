@@ -140,9 +140,12 @@ impl Plugins for Echo {
 
 /// Emits the numbers below `args[0]`, a few at a time.
 async fn count(hub: Arc<Hub>, conn: ConnId, args: Bytes) {
-    let [numbers]: [u32; 1] = serde_json::from_slice(&args).unwrap();
+    let Ok([numbers]) = serde_json::from_slice::<[u32; 1]>(&args) else { return };
     for number in 0..numbers {
-        hub.emit(ME, conn, Message::new("number", format!("[{number}]")), Class::Reliable).unwrap();
+        let message = Message::new("number", format!("[{number}]"));
+        if hub.emit(ME, conn, message, Class::Reliable).is_err() {
+            return; // the client has gone
+        }
         if number % 8 == 0 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
