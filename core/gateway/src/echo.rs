@@ -42,7 +42,7 @@ pub async fn engineio_echo(
     ping_timeout: Duration,
     max_payload: usize,
 ) -> io::Result<SocketAddr> {
-    let links = Arc::new(Links::default());
+    let links = Links::start();
     let engine = EngineIo {
         rules: rules(Protocol::EngineIo, ping_interval, ping_timeout, max_payload),
         transports: vec![Transport::Websocket, Transport::Polling],
@@ -60,7 +60,7 @@ pub async fn engineio_echo(
 /// # Errors
 /// The address cannot be listened at.
 pub async fn websocket_echo(addr: SocketAddr, max_payload: usize) -> io::Result<SocketAddr> {
-    let links = Arc::new(Links::default());
+    let links = Links::start();
     let (interval, timeout) = (Duration::from_secs(25), Duration::from_secs(60));
     let echo = PlainEcho {
         rules: rules(Protocol::Plain, interval, timeout, max_payload),

@@ -69,6 +69,7 @@ impl Read {
             event,
             arguments,
             attachments,
+            refused,
             text: format!("{:?}", Ok::<_, CloseReason>(Some(packet))),
             again,
         }

@@ -43,7 +43,7 @@ impl Gateway {
         if let Some(problem) = config.socketio.problems().first() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, *problem));
         }
-        let links = Arc::new(Links::default());
+        let links = Links::start();
         let connections = config.limits.connections;
         let sockets = if connections == 0 { 0 } else { connections.saturating_add(SPARE_SOCKETS) };
         let front = front(hub, config, pages, links.clone());

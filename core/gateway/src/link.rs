@@ -1,10 +1,13 @@
 //! One WebSocket connection and its task: the socket, a small state, and what is incomplete or unwritten.
 //!
-//! An idle link owns no buffer: it reads through a buffer of the thread, and frames leave from the outbox directly.
+//! An idle link owns no buffer: it reads through a buffer of the thread, and frames leave from the outbox directly,
+//! written by the flusher. The task is there for everything else: it reads, and writes on where a socket was full.
 //! While the owner has no room, the link does not read (so TCP slows the client down) but goes on writing, and its
 //! heart rests: silence means nothing while we do not listen.
 
 mod end;
+mod flusher;
+mod pipe;
 mod turn;
 mod writer;
 
@@ -17,6 +20,8 @@ use http::Request;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::Instant};
+
+pub(crate) use flusher::Flushers;
 
 use crate::{
     admission::Ticket,
@@ -83,12 +88,11 @@ impl Keep {
 
 /// A link's state.
 pub(crate) struct Link {
-    stream: TcpStream,
-    rules: Arc<Rules>,
-    outbox: Arc<Outbox>,
+    pipe: Arc<pipe::Pipe>,
     stage: Stage,
     decoder: Decoder,
-    writer: writer::Writer,
+    /// The newest ping of the client's that is not answered yet; older ones need no answer.
+    ping: Option<Bytes>,
     /// What was read but must wait until the owner has room; empty otherwise.
     unread: Vec<u8>,
     /// Whether the owner has no room.
@@ -133,7 +137,10 @@ impl Opening {
         links.spawn(async move {
             match regain(upgrade).await {
                 // A task of its own, so that a living link does not pay for the room that its opening needed.
-                Some((stream, early)) => running.spawn(Link::new(stream, self).run(early)),
+                Some((stream, early)) => {
+                    let flusher = running.flushers().next();
+                    running.spawn(Link::new(stream, self, flusher).run(early));
+                }
                 None => self.give_up(),
             }
         });
@@ -155,7 +162,7 @@ async fn regain(upgrade: OnUpgrade) -> Option<(TcpStream, Bytes)> {
 
 impl Link {
     /// Boxed, because a future would hold it twice.
-    fn new(stream: TcpStream, opening: Opening) -> Box<Self> {
+    fn new(stream: TcpStream, opening: Opening, flusher: Arc<flusher::Flusher>) -> Box<Self> {
         let Opening { stage, outbox, rules, deflate, keep, place } = opening;
         let squeeze = deflate.zip(rules.compress_from).map(|(window, from)| Squeeze::new(window, from));
         let now = Instant::now();
@@ -163,14 +170,12 @@ impl Link {
             decoder: Decoder::new(Role::Server, rules.max_payload).inflating(deflate.is_some()),
             heart: Heart::new(now, rules.pace),
             settle_by: Some(now + rules.settle),
-            stream,
-            outbox,
+            pipe: pipe::Pipe::new(stream, outbox, rules, squeeze, flusher),
             stage,
-            writer: writer::Writer::new(squeeze),
+            ping: None,
             unread: Vec::new(),
             blocked: false,
             stalled_by: None,
-            rules,
             keep,
             _place: place,
         })
@@ -198,6 +203,15 @@ impl Link {
     }
 }
 
+impl Drop for Link {
+    /// However the link ended: outbox and pipe hold each other for as long as the outbox is open.
+    fn drop(&mut self) {
+        if let Stage::Talking(_) = self.stage {
+            self.pipe.outbox.close(CloseReason::TransportLost);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +222,8 @@ mod tests {
 
     #[test]
     fn idle_link_is_small() {
-        assert!(size_of::<Link>() <= 384, "{}", size_of::<Link>());
+        let (link, pipe) = (size_of::<Link>(), size_of::<pipe::Pipe>());
+        assert!(link + pipe <= 384, "{link} + {pipe}");
         assert!(size_of_task(Link::run) <= 256, "{}", size_of_task(Link::run));
     }
 }

@@ -13,16 +13,19 @@ use exedra_hub::{CloseReason, outbox::Outbox};
 use parking_lot::Mutex;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::link::Flushers;
+
 /// How long tasks may take to end after their links were closed.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 /// The links and tasks of a gateway.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Links {
     /// Bounded by the limit of connections: an entry lives as long as its link.
     outboxes: Mutex<HashMap<u64, Weak<Outbox>>>,
     next: AtomicU64,
     tasks: TaskTracker,
+    flushers: Flushers,
     /// Cancelled when no new link may begin.
     stopping: CancellationToken,
 }
@@ -35,6 +38,22 @@ pub(crate) struct Registered {
 }
 
 impl Links {
+    /// No links yet, and what writes to them, in the runtime of the caller.
+    pub(crate) fn start() -> Arc<Self> {
+        Arc::new(Self {
+            outboxes: Mutex::default(),
+            next: AtomicU64::default(),
+            tasks: TaskTracker::new(),
+            flushers: Flushers::start(),
+            stopping: CancellationToken::new(),
+        })
+    }
+
+    /// What writes to the links.
+    pub(crate) fn flushers(&self) -> &Flushers {
+        &self.flushers
+    }
+
     /// Enters a link.
     pub(crate) fn register(self: &Arc<Self>, outbox: &Arc<Outbox>) -> Registered {
         let id = self.next.fetch_add(1, Ordering::Relaxed);

@@ -357,8 +357,13 @@ impl PluginMetrics {
 
     /// Counts a drop; `reason` is one of [`DROPS`].
     pub fn dropped(&self, reason: &'static str) {
+        self.dropped_times(reason, 1);
+    }
+
+    /// Counts drops for the same reason.
+    pub fn dropped_times(&self, reason: &'static str, count: u64) {
         if let Some(at) = DROPS.iter().position(|d| *d == reason) {
-            self.dropped[at].inc();
+            self.dropped[at].inc_by(count);
         }
     }
 

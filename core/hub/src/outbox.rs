@@ -3,10 +3,7 @@
 //! A link is one TCP connection or one polling session; all its namespaces share the outbox. Pushing never waits.
 //! When the budget is spent the outbox closes itself as [`CloseReason::SlowConsumer`] and forgets what waited.
 
-use std::{
-    collections::VecDeque,
-    task::{Context, Poll, Waker},
-};
+use std::task::{Context, Poll, Waker};
 
 use parking_lot::Mutex;
 
@@ -23,8 +20,11 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<Entry>,
-    /// Sum of the frames' sizes in `waiting`.
+    /// The oldest frame that waits; mostly it is the only one, and then nothing else is in memory.
+    first: Option<Entry>,
+    /// What waits behind it.
+    more: Vec<Entry>,
+    /// Sum of the sizes of the frames that wait.
     bytes: usize,
     /// Set once; later pushes are refused.
     closed: Option<CloseReason>,
@@ -114,6 +114,22 @@ impl Outbox {
         Poll::Pending
     }
 
+    /// Takes all that waits, in order, and has `writer` woken by what comes next. Gives the reason when the outbox is
+    /// closed: then nothing comes after what was taken, and nobody is woken any more.
+    pub fn take_and_wait(
+        &self,
+        writer: impl FnOnce() -> Waker,
+        into: &mut Vec<Frame>,
+    ) -> Option<CloseReason> {
+        let mut state = self.state.lock();
+        state.take(into);
+        if state.closed.is_none() {
+            state.writer = Some(writer());
+            state.stuck = false;
+        }
+        state.closed
+    }
+
     /// Takes what waits without waiting for more. Gives the reason once the outbox is closed and empty.
     pub fn take_now(&self, into: &mut Vec<Frame>) -> Option<CloseReason> {
         let mut state = self.state.lock();
@@ -140,14 +156,13 @@ impl Outbox {
 
 impl State {
     fn take(&mut self, into: &mut Vec<Frame>) -> bool {
-        if self.waiting.is_empty() {
-            return false;
+        let Some(first) = self.first.take() else { return false };
+        into.push(first.frame);
+        if !self.more.is_empty() {
+            // Its memory goes too: an idle link keeps nothing.
+            into.extend(std::mem::take(&mut self.more).into_iter().map(|entry| entry.frame));
         }
-        into.extend(self.waiting.drain(..).map(|entry| entry.frame));
         self.bytes = 0;
-        if self.waiting.capacity() > 64 {
-            self.waiting.shrink_to(8); // an idle link keeps no burst's memory
-        }
         true
     }
 
@@ -157,9 +172,10 @@ impl State {
         }
         let size = frame.size();
         match class {
-            Class::Volatile if !self.waiting.is_empty() => return (Pushed::Dropped, None),
+            Class::Volatile if self.first.is_some() => return (Pushed::Dropped, None),
             Class::Latest(_) => {
-                if let Some(entry) = self.waiting.iter_mut().find(|entry| entry.class == class) {
+                let mut waiting = self.first.iter_mut().chain(&mut self.more);
+                if let Some(entry) = waiting.find(|entry| entry.class == class) {
                     let bytes = self.bytes - entry.frame.size() + size;
                     if bytes <= budget {
                         self.bytes = bytes;
@@ -177,7 +193,11 @@ impl State {
             return (Pushed::Overflow, self.writer.take());
         }
         self.bytes += size;
-        self.waiting.push_back(Entry { frame: frame.clone(), class });
+        let entry = Entry { frame: frame.clone(), class };
+        match self.first {
+            None => self.first = Some(entry),
+            Some(_) => self.more.push(entry),
+        }
         (Pushed::Queued, if self.stuck { None } else { self.writer.take() })
     }
 
@@ -185,7 +205,7 @@ impl State {
         if self.closed.is_none() {
             self.closed = Some(reason);
             if matches!(reason, CloseReason::SlowConsumer | CloseReason::TransportLost) {
-                self.waiting = VecDeque::new();
+                (self.first, self.more) = (None, Vec::new());
                 self.bytes = 0;
             }
         }
@@ -194,6 +214,14 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::Wake,
+    };
+
     use super::*;
     use crate::frame::Part;
 
@@ -279,6 +307,40 @@ mod tests {
         );
         idle.push(&frame("1"), Class::Reliable);
         assert_eq!(woken(), 2);
+    }
+
+    #[test]
+    fn whoever_took_is_woken_by_the_next() {
+        let outbox = Outbox::new(100);
+        let writer = Arc::new(Woken::default());
+        let take = |frames: &mut Vec<Frame>| outbox.take_and_wait(|| writer.clone().into(), frames);
+        outbox.push(&frame("first"), Class::Reliable);
+        let mut frames = Vec::new();
+        assert_eq!(take(&mut frames), None);
+        assert_eq!((frames.len(), writer.count()), (1, 0));
+        outbox.push(&frame("second"), Class::Reliable);
+        outbox.push(&frame("third"), Class::Reliable);
+        assert_eq!(writer.count(), 1);
+        take(&mut frames);
+        outbox.close(CloseReason::Kicked);
+        assert_eq!(writer.count(), 2);
+        assert_eq!(take(&mut frames), Some(CloseReason::Kicked));
+        assert_eq!(Arc::strong_count(&writer), 1, "a closed outbox holds on to nobody");
+    }
+
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Woken {
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     #[test]

@@ -218,14 +218,15 @@ impl Session {
         }
         state.poller = Some(cx.waker().clone());
         let probed = state.probed;
-        drop(state);
         let mut frames = Vec::new();
+        // Under the lock: once the session has moved, what waits is the WebSocket's, and so is the waker.
         match self.outbox.poll_take(cx, &mut frames) {
             Poll::Ready(None) => {
                 let closed = self.outbox.take_now(&mut frames);
                 Poll::Ready(Polled::Frames(frames, closed.is_some()))
             }
             Poll::Ready(Some(reason)) => {
+                drop(state);
                 self.end(Ending::Closed, reason);
                 Poll::Ready(Polled::Close)
             }

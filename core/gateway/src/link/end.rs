@@ -4,7 +4,6 @@ use std::{task::Poll, time::Duration};
 
 use exedra_hub::CloseReason;
 use socket2::SockRef;
-use tokio::io::AsyncReadExt;
 
 use super::{Link, Stage, writer::Wrote};
 use crate::frames;
@@ -61,45 +60,45 @@ impl Link {
         let mut waiting = Vec::new();
         if let Stage::Talking(owner) = &mut self.stage {
             owner.closed(end.reason);
-            self.outbox.close(end.reason);
-            self.outbox.take_now(&mut waiting);
+            self.pipe.outbox.close(end.reason);
+            self.pipe.outbox.take_now(&mut waiting);
         }
         let frame = match end.farewell {
             Farewell::Silence => return self.drop_socket(end.reason),
             Farewell::Code(code) => frames::close(Some(code), end.reason.label()),
             Farewell::Echo(code) => frames::close(code, ""),
         };
+        self.ping = None; // nothing may follow a close, not even the answer to a ping
         // Answers to what came before the client's last words go out before ours.
-        waiting.into_iter().for_each(|frame| self.writer.push(frame));
-        self.writer.last(frame);
+        waiting.push(frame);
+        self.pipe.finish(waiting);
         let Ok(true) = tokio::time::timeout(LAST_WRITE, self.write_the_rest()).await else { return };
-        if SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write).is_ok() {
+        if SockRef::from(self.pipe.stream()).shutdown(std::net::Shutdown::Write).is_ok() {
             let _ = tokio::time::timeout(LINGER, self.read_to_the_end()).await;
         }
     }
 
     /// A reader that has stopped is reset: closed in order, the kernel would keep what it does not read.
     fn drop_socket(self: Box<Self>, reason: CloseReason) {
+        self.pipe.finish(Vec::new());
         if reason == CloseReason::SlowConsumer {
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(self.pipe.stream()).set_linger(Some(Duration::ZERO));
         }
     }
 
     /// Writes what is left; false when the socket broke.
     async fn write_the_rest(&mut self) -> bool {
-        let count = &self.rules.sent;
-        std::future::poll_fn(|cx| {
-            match self.writer.turn(cx, &mut self.stream, None, &mut |bytes| count(bytes)) {
-                Ok(Wrote::Blocked(_)) => Poll::Pending,
-                Ok(_) => Poll::Ready(true),
-                Err(_) => Poll::Ready(false),
-            }
+        std::future::poll_fn(|cx| match self.pipe.poll_write(cx, false, &mut self.ping) {
+            Ok((_, Wrote::Blocked)) => Poll::Pending,
+            Ok(_) => Poll::Ready(true),
+            Err(_) => Poll::Ready(false),
         })
         .await
     }
 
     async fn read_to_the_end(&mut self) {
         let mut buffer = [0; 1024];
-        while matches!(self.stream.read(&mut buffer).await, Ok(read) if read > 0) {}
+        let mut read = async || std::future::poll_fn(|cx| self.pipe.poll_read(cx, &mut buffer)).await;
+        while matches!(read().await, Ok(read) if read > 0) {}
     }
 }

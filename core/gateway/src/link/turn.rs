@@ -11,10 +11,7 @@ use exedra_wire::{
     engineio::{Kind, split},
     websocket::{Item, Violation},
 };
-use tokio::{
-    io::{AsyncRead, ReadBuf},
-    time::{Instant, Sleep},
-};
+use tokio::time::{Instant, Sleep};
 
 use super::{
     Link, Protocol, STALL, Stage,
@@ -49,17 +46,14 @@ impl Link {
 
     fn write(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         // A probing client's outbox is still being polled over HTTP.
-        let outbox = match self.stage {
-            Stage::Talking(_) => Some(&*self.outbox),
-            Stage::Probing(_) => None,
-        };
-        let count = &self.rules.sent;
-        match self.writer.turn(cx, &mut self.stream, outbox, &mut |bytes| count(bytes)) {
-            Ok(Wrote::All) => self.stalled_by = None,
-            Ok(Wrote::Closed(reason)) => return Err(End::because(reason)),
-            Ok(Wrote::Blocked(written)) => {
-                if let Some(Poll::Ready(reason @ (CloseReason::SlowConsumer | CloseReason::TransportLost))) =
-                    outbox.map(|outbox| outbox.poll_closed(cx))
+        let talking = matches!(self.stage, Stage::Talking(_));
+        match self.pipe.poll_write(cx, talking, &mut self.ping) {
+            Ok((_, Wrote::All)) => self.stalled_by = None,
+            Ok((_, Wrote::Closed(reason))) => return Err(End::because(reason)),
+            Ok((written, Wrote::Blocked)) => {
+                if talking
+                    && let Poll::Ready(reason @ (CloseReason::SlowConsumer | CloseReason::TransportLost)) =
+                        self.pipe.outbox.poll_closed(cx)
                 {
                     return Err(End { reason, farewell: Farewell::Silence });
                 }
@@ -94,17 +88,14 @@ impl Link {
             self.consume(&unread)?;
             return Ok(Poll::Ready(()));
         }
-        BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
-                Poll::Pending => Ok(Poll::Pending),
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
-                    (self.rules.received)(buffer.filled().len());
-                    self.consume(buffer.filled())?;
-                    Ok(Poll::Ready(()))
-                }
-                Poll::Ready(_) => Err(End::lost()),
+        BUFFER.with_borrow_mut(|buffer| match self.pipe.poll_read(cx, buffer) {
+            Poll::Pending => Ok(Poll::Pending),
+            Poll::Ready(Ok(read)) if read > 0 => {
+                (self.pipe.rules.received)(read);
+                self.consume(&buffer[..read])?;
+                Ok(Poll::Ready(()))
             }
+            Poll::Ready(_) => Err(End::lost()),
         })
     }
 
@@ -129,11 +120,11 @@ impl Link {
         let flow = match (item, &mut self.stage) {
             // Each in its turn, within the budget of what waits: who floods and does not read is cut.
             (Item::Ping(payload), Stage::Talking(_)) => {
-                self.outbox.push(&frames::pong(&payload), Class::Reliable);
+                self.pipe.outbox.push(&frames::pong(&payload), Class::Reliable);
                 return Ok(());
             }
             (Item::Ping(payload), Stage::Probing(_)) => {
-                self.writer.answer(payload);
+                self.ping = Some(payload);
                 return Ok(());
             }
             (Item::Pong(_), _) => return Ok(()),
@@ -141,7 +132,9 @@ impl Link {
                 let farewell = Farewell::Echo(close.map(|close| close.code));
                 return Err(End { reason: CloseReason::ClientLeft, farewell });
             }
-            (Item::Text(text), _) if self.rules.protocol == Protocol::EngineIo => return self.packet(text),
+            (Item::Text(text), _) if self.pipe.rules.protocol == Protocol::EngineIo => {
+                return self.packet(text);
+            }
             (Item::Text(text), Stage::Talking(owner)) => owner.text(text),
             (Item::Binary(data), Stage::Talking(owner)) => owner.binary(data),
             (Item::Text(_) | Item::Binary(_), Stage::Probing(_)) => Err(CloseReason::ProtocolError),
@@ -173,7 +166,7 @@ impl Link {
             (Kind::Close, _) => Err(End::goodbye()),
             (Kind::Ping, Stage::Probing(probe)) if content == "probe" => {
                 probe.begin().map_err(End::because)?;
-                self.writer.push(frames::packet("3probe"));
+                self.pipe.push(frames::packet("3probe"));
                 Ok(())
             }
             (Kind::Upgrade, Stage::Probing(probe)) => {
@@ -225,7 +218,7 @@ impl Link {
         match self.heart.tick(now) {
             Tick::Nothing => {}
             Tick::Dead => return Err(End::because(CloseReason::PingTimeout)),
-            Tick::Ping => self.writer.push(match self.rules.protocol {
+            Tick::Ping => self.pipe.push(match self.pipe.rules.protocol {
                 Protocol::EngineIo => frames::engine_ping(),
                 Protocol::Plain => frames::ping(),
             }),

@@ -1,37 +1,46 @@
-//! Writes frames: all that waits leaves with one vectored write per turn; what the socket does not take waits here.
+//! Writes frames: all that waits leaves with one call per turn; what the socket does not take waits here.
 
 use std::{
     cell::RefCell,
     io::{self, IoSlice},
-    pin::Pin,
-    task::{Context, Poll},
+    task::Waker,
 };
 
 use bytes::Bytes;
-use exedra_hub::{CloseReason, Frame, frame::Part, outbox::Outbox};
-use tokio::{io::AsyncWrite, net::TcpStream};
+use exedra_hub::{CloseReason, Frame, frame::Part};
 
 use crate::squeeze::Squeeze;
 
 /// Pieces per write; the kernel takes up to 1024.
 const PIECES: usize = 128;
+/// Pieces for which less room is made ready.
+const FEW: usize = 8;
 
 thread_local! {
     /// Frames of the turn; given back empty, so that a link with nothing to write owns no memory for it.
     static TAKEN: RefCell<Vec<Frame>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What a socket did not take yet. Bounded: it is filled from the outbox only while empty.
-#[derive(Debug, Default)]
+/// What writes a link, and what the socket did not take yet.
+#[derive(Debug)]
 pub(crate) struct Writer {
-    /// Partly or not at all written.
-    pending: Vec<Frame>,
-    /// How far the first of `pending` is written.
-    at: Position,
-    /// The newest ping of a probing client that is not answered yet; older ones need no answer.
-    pong: Option<Bytes>,
+    /// None as long as the socket takes everything.
+    backlog: Option<Box<Backlog>>,
     /// How the client wants large messages; none when they go as they are.
     squeeze: Option<Squeeze>,
+    /// Whether the outbox belongs to this link: not while it is polled over HTTP, and not after the last frame.
+    talking: bool,
+    /// The link's task.
+    task: Option<Waker>,
+}
+
+/// What a socket did not take yet, and what the link itself says. Bounded: it is filled from the outbox only while
+/// empty.
+#[derive(Debug, Default)]
+struct Backlog {
+    frames: Vec<Frame>,
+    /// How far the first frame is written.
+    at: Position,
 }
 
 /// A place within a frame.
@@ -42,150 +51,152 @@ struct Position {
 }
 
 /// How a turn of writing ended.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrote {
     /// Nothing waits.
     All,
-    /// The socket is full; how many bytes it took before.
-    Blocked(usize),
+    /// The socket is full.
+    Blocked,
     /// Nothing waits and nothing will: the outbox is closed.
     Closed(CloseReason),
 }
 
+/// Hands pieces to the socket and gives the bytes that it took.
+pub(crate) type Send<'s> = &'s mut dyn FnMut(&[IoSlice<'_>]) -> io::Result<usize>;
+
 impl Writer {
     /// A writer that compresses what it takes from the outbox, if `squeeze`.
     pub(crate) fn new(squeeze: Option<Squeeze>) -> Self {
-        Self { squeeze, ..Self::default() }
+        Self { backlog: None, squeeze, talking: false, task: None }
+    }
+
+    /// Notes whom [`Writer::wake_task`] wakes, and that the outbox is the link's.
+    pub(crate) fn attend(&mut self, task: &Waker, talking: bool) {
+        self.talking = talking;
+        if self.task.as_ref().is_none_or(|known| !known.will_wake(task)) {
+            self.task = Some(task.clone());
+        }
+    }
+
+    /// Wakes the link's task.
+    pub(crate) fn wake_task(&self) {
+        if let Some(task) = &self.task {
+            task.wake_by_ref();
+        }
+    }
+
+    /// The outbox is not looked at any more.
+    pub(crate) fn finish(&mut self) {
+        self.talking = false;
+    }
+
+    /// Whether the outbox may be written right now.
+    pub(crate) fn is_open(&self) -> bool {
+        self.talking && self.backlog.is_none()
     }
 
     /// Puts a frame behind what the socket did not take yet, before what the outbox holds.
     pub(crate) fn push(&mut self, frame: Frame) {
-        self.pending.push(frame);
+        self.backlog.get_or_insert_default().frames.push(frame);
     }
 
-    /// Puts the last frame behind all others: nothing may follow a close, not even the answer to a ping.
-    pub(crate) fn last(&mut self, frame: Frame) {
-        self.pong = None;
-        self.pending.push(frame);
+    /// Writes the backlog, and the answer to a ping behind it; false when the socket is full.
+    pub(crate) fn clear(&mut self, ping: &mut Option<Bytes>, send: Send<'_>) -> io::Result<bool> {
+        loop {
+            if let Some(backlog) = &mut self.backlog {
+                match write(&mut backlog.frames, &mut backlog.at, send) {
+                    Some(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                    Some(error) => return Err(error),
+                    None => self.backlog = None,
+                }
+            }
+            match ping.take() {
+                Some(ping) => self.push(crate::frames::pong(&ping)),
+                None => return Ok(true),
+            }
+        }
     }
 
-    /// Remembers a ping to be answered.
-    pub(crate) fn answer(&mut self, ping: Bytes) {
-        self.pong = Some(ping);
-    }
-
-    /// Writes until nothing waits or the socket is full; wakes the task when either changes. Without an outbox
-    /// only its own frames are written. `count` is told the bytes.
+    /// Writes what `take` gets out of the outbox; call it while [`Writer::is_open`]. What is not written stays,
+    /// after an error too.
     pub(crate) fn turn(
         &mut self,
-        cx: &mut Context<'_>,
-        stream: &mut TcpStream,
-        outbox: Option<&Outbox>,
-        count: &mut dyn FnMut(usize),
+        send: Send<'_>,
+        take: impl FnOnce(&mut Vec<Frame>) -> Option<CloseReason>,
     ) -> io::Result<Wrote> {
-        let mut took = 0;
-        loop {
-            if let Some(ping) = self.pong.take_if(|_| self.pending.is_empty()) {
-                self.pending.push(crate::frames::pong(&ping));
+        TAKEN.with_borrow_mut(|frames| {
+            let closed = take(frames);
+            let all = closed.map_or(Wrote::All, Wrote::Closed);
+            if frames.is_empty() {
+                return Ok(all);
             }
-            if !self.pending.is_empty() {
-                let (written, blocked) = drain(&mut self.pending, &mut self.at, cx, stream)?;
-                count(written);
-                took += written;
-                if blocked {
-                    return Ok(Wrote::Blocked(took));
-                }
-                self.pending = Vec::new();
-                continue; // a ping may be waiting for its answer
+            if let Some(squeeze) = self.squeeze {
+                squeeze.apply(frames);
             }
-            let Some(outbox) = outbox else { return Ok(Wrote::All) };
-            let (written, taken) =
-                TAKEN.with_borrow_mut(|frames| self.empty_outbox(cx, stream, outbox, frames))?;
-            count(written);
-            took += written;
-            match taken {
-                Taken::Some => {}
-                Taken::Nothing => return Ok(Wrote::All),
-                Taken::Closed(reason) => return Ok(Wrote::Closed(reason)),
-                Taken::Blocked => return Ok(Wrote::Blocked(took)),
+            let mut at = Position::default();
+            let stopped = write(frames, &mut at, send);
+            if stopped.is_some() {
+                self.backlog = Some(Box::new(Backlog { frames: std::mem::take(frames), at }));
             }
-        }
-    }
-
-    /// Takes what the outbox holds and writes it; keeps what the socket does not take.
-    fn empty_outbox(
-        &mut self,
-        cx: &mut Context<'_>,
-        stream: &mut TcpStream,
-        outbox: &Outbox,
-        frames: &mut Vec<Frame>,
-    ) -> io::Result<(usize, Taken)> {
-        match outbox.poll_take(cx, frames) {
-            Poll::Pending => return Ok((0, Taken::Nothing)),
-            Poll::Ready(Some(reason)) => return Ok((0, Taken::Closed(reason))),
-            Poll::Ready(None) => {}
-        }
-        if let Some(squeeze) = self.squeeze {
-            squeeze.apply(frames);
-        }
-        let mut at = Position::default();
-        let outcome = drain(frames, &mut at, cx, stream);
-        if let Ok((_, true)) = outcome {
-            self.pending.append(frames);
-            self.at = at;
-        }
-        frames.clear();
-        if frames.capacity() > 1024 {
-            *frames = Vec::new();
-        }
-        outcome.map(|(written, blocked)| (written, if blocked { Taken::Blocked } else { Taken::Some }))
+            if frames.capacity() > 1024 {
+                *frames = Vec::new();
+            }
+            match stopped {
+                None => Ok(all),
+                Some(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Wrote::Blocked),
+                Some(error) => Err(error),
+            }
+        })
     }
 }
 
-enum Taken {
-    Some,
-    Nothing,
-    Blocked,
-    Closed(CloseReason),
-}
-
-/// Writes frames from the front and removes those that are written; `at` is the place in the first. Gives the
-/// bytes written and whether the socket is full.
-fn drain(
-    frames: &mut Vec<Frame>,
-    at: &mut Position,
-    cx: &mut Context<'_>,
-    stream: &mut TcpStream,
-) -> io::Result<(usize, bool)> {
+/// Writes frames from the front and removes those that are written; `at` is the place in the first. Gives what
+/// stopped it before the end.
+fn write(frames: &mut Vec<Frame>, at: &mut Position, send: Send<'_>) -> Option<io::Error> {
     let mut first = 0;
-    let mut total = 0;
-    let blocked = loop {
-        let mut pieces = [IoSlice::new(&[]); PIECES];
-        let filled = gather(&frames[first..], *at, &mut pieces);
-        if filled == 0 {
-            break false;
-        }
-        match Pin::new(&mut *stream).poll_write_vectored(cx, &pieces[..filled]) {
-            Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-            Poll::Ready(Ok(written)) => {
-                total += written;
-                first += advance(&frames[first..], at, written);
+    let stopped = loop {
+        let rest = &frames[first..];
+        let sent = match rest {
+            [] => break None,
+            // Nearly always: one frame of one part.
+            [frame] if let [Part { wire, .. }] = frame.parts() => match &wire[at.byte as usize..] {
+                [] => break None,
+                piece => send(&[IoSlice::new(piece)]),
+            },
+            rest if rest.iter().map(|frame| frame.parts().len()).sum::<usize>() <= FEW => {
+                send_some::<FEW>(rest, *at, send)
             }
-            Poll::Ready(Err(error)) => return Err(error),
-            Poll::Pending => break true,
+            rest => send_some::<PIECES>(rest, *at, send),
+        };
+        match sent {
+            Ok(0) if gather(rest, *at, &mut [IoSlice::new(&[]); 1]) == 0 => break None,
+            Ok(0) => break Some(io::ErrorKind::WriteZero.into()),
+            Ok(written) => first += advance(rest, at, written),
+            Err(error) => break Some(error),
         }
     };
-    frames.drain(..first.min(frames.len()));
-    Ok((total, blocked))
+    match &stopped {
+        None => frames.clear(),
+        Some(_) => drop(frames.drain(..first)),
+    }
+    stopped
+}
+
+fn send_some<const N: usize>(frames: &[Frame], at: Position, send: Send<'_>) -> io::Result<usize> {
+    let mut pieces = [IoSlice::new(&[]); N];
+    match gather(frames, at, &mut pieces) {
+        0 => Ok(0),
+        filled => send(&pieces[..filled]),
+    }
 }
 
 /// The unwritten bytes of the first frames as slices.
-fn gather<'f>(frames: &'f [Frame], at: Position, pieces: &mut [IoSlice<'f>; PIECES]) -> usize {
+fn gather<'f, const N: usize>(frames: &'f [Frame], at: Position, pieces: &mut [IoSlice<'f>; N]) -> usize {
     let mut filled = 0;
     let mut skip = at.byte as usize;
     let unwritten = frames.iter().flat_map(Frame::parts).skip(at.part as usize);
     for Part { wire, .. } in unwritten {
-        if filled == PIECES {
+        if filled == N {
             break;
         }
         if wire.len() > skip {

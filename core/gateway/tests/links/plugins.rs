@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use exedra_hub::{
-    Class, Code, Hub, HubParts, Identity, Limits, Message, Refusal, Task,
+    Class, Code, ConnId, Hub, HubParts, Identity, Limits, Message, Refusal, Task,
     hub::Install,
     manifest::{AuthMode, Endpoint, Event, Manifest, Namespace, Route},
     metrics::Metrics,
@@ -18,7 +18,8 @@ use exedra_hub::{
 };
 
 /// A hub whose only plugin echoes: `auth` on connect, `message` → `message-back`, `message-with-ack` → its
-/// acknowledgement, `slow` → waits a little first, `flood` → 1 MB in each of 100 events, `whoami` → the user.
+/// acknowledgement, `slow` → waits a little first, `flood` → 1 MB in each of 100 events, `count` → that many numbers
+/// on the way, `whoami` → the user.
 pub(crate) fn echo_hub(limits: Limits) -> Arc<Hub> {
     let metrics = Metrics::new();
     let hub = Hub::new(HubParts {
@@ -110,6 +111,10 @@ impl Plugins for Echo {
                             hub.emit(ME, conn.id, Message::new("blob", blob.clone()), Class::Reliable)?;
                         }
                     }
+                    if &*event == "count" {
+                        tokio::spawn(count(hub, conn.id, args));
+                        return Ok(Reply::Empty);
+                    }
                     if wants_ack || &*event == "PING" {
                         return Ok(Reply::Args { args, attachments });
                     }
@@ -130,6 +135,20 @@ impl Plugins for Echo {
 
     fn spawn(&self, task: Task) {
         tokio::spawn(task);
+    }
+}
+
+/// Emits the numbers below `args[0]`, a few at a time.
+async fn count(hub: Arc<Hub>, conn: ConnId, args: Bytes) {
+    let Ok([numbers]) = serde_json::from_slice::<[u32; 1]>(&args) else { return };
+    for number in 0..numbers {
+        let message = Message::new("number", format!("[{number}]"));
+        if hub.emit(ME, conn, message, Class::Reliable).is_err() {
+            return; // the client has gone
+        }
+        if number % 8 == 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
     }
 }
 

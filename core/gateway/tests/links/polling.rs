@@ -105,6 +105,39 @@ async fn move_to_websocket_loses_nothing() {
     assert_eq!(get(server.addr, &path).await.status, 400);
 }
 
+/// Events keep coming while the client moves: by polls, then on the WebSocket, each once and in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn move_among_events_loses_none() {
+    const NUMBERS: u32 = 4000;
+    let server = Server::start().await;
+    for _ in 0..5 {
+        let path = open(server.addr).await;
+        post(server.addr, &path, "40").await;
+        let mut seen = get(server.addr, &path).await.body;
+        post(server.addr, &path, &format!(r#"42["count",{NUMBERS}]"#)).await;
+        for _ in 0..3 {
+            seen += &get(server.addr, &path).await.body;
+        }
+        let mut client = Client::open(server.addr, &path.replace("polling", "websocket"), "").await.unwrap();
+        client.send("2probe").await;
+        let polling = tokio::spawn({
+            let path = path.clone();
+            async move { get(server.addr, &path).await.body }
+        });
+        assert_eq!(client.text().await, "3probe");
+        seen += &polling.await.unwrap();
+        client.send("5").await;
+        let last = format!(r#"42["number",{}]"#, NUMBERS - 1);
+        while !seen.ends_with(&last) {
+            seen += "\n";
+            seen += &client.text().await;
+        }
+        let numbers = seen.split(r#"42["number","#).skip(1).map(|rest| rest.split(']').next().unwrap());
+        let numbers: Vec<u32> = numbers.map(|number| number.parse().unwrap()).collect();
+        assert!(numbers.iter().copied().eq(0..NUMBERS), "{numbers:?}");
+    }
+}
+
 #[tokio::test]
 async fn failed_probe_leaves_polling_alone() {
     let server = Server::start().await;

@@ -16,11 +16,13 @@ use crate::{
     outbox::Pushed,
     port::{BusError, Call, PluginId, Topic},
     recovery::{Line, Target},
-    rooms::{Full, Joined, Left, MemberView, RoomKey},
+    rooms::{Audience, Full, Joined, Left, MemberView, RoomKey},
 };
 
 /// Bytes of notes that a plugin may keep with a connection.
 const DATA_LIMIT: usize = 64 * 1024;
+/// Members of a room that are brought into the cache together.
+const AHEAD: usize = 16;
 
 impl Hub {
     /// Sends an event to one connection.
@@ -149,16 +151,25 @@ impl Hub {
         });
         let Some(audience) = audience else { return Ok(0) };
         let mut encoded = Encoded { message: &message, offset: offset.as_deref(), frames: Vec::new() };
-        let mut taken = 0;
-        for (id, seat) in audience.iter() {
+        let mut dropped = Dropped::default();
+        for (at, (id, seat)) in audience.iter().enumerate() {
+            if at % AHEAD == 0 {
+                look_ahead(&audience, at);
+            }
             if except != Some(*id) {
-                let frame = encoded.for_format(&seat.receiver.format);
-                let pushed = seat.receiver.send(frame, class);
-                count(&slot.metrics, &seat.receiver, pushed);
-                taken += usize::from(matches!(pushed, Pushed::Queued | Pushed::Replaced));
+                let form = encoded.for_format(&seat.receiver.format);
+                let pushed = seat.receiver.send(&form.frame, class);
+                match pushed {
+                    Pushed::Queued | Pushed::Replaced => form.taken += 1,
+                    pushed => dropped.note(pushed),
+                }
             }
         }
-        Ok(taken)
+        for form in &encoded.frames {
+            slot.metrics.delivered(form.format.gateway()).inc_by(form.taken);
+        }
+        dropped.count(&slot.metrics);
+        Ok(encoded.frames.iter().map(|form| form.taken as usize).sum())
     }
 
     /// Puts a connection into a room, up to `max_members` users.
@@ -363,7 +374,12 @@ impl Hub {
     fn deliver(&self, plugin: PluginId, connection: &Connection, frame: &Frame, class: Class) -> Pushed {
         let pushed = connection.send(frame, class);
         if let Some(slot) = self.slot(plugin) {
-            count(&slot.metrics, connection, pushed);
+            let mut dropped = Dropped::default();
+            dropped.note(pushed);
+            dropped.count(&slot.metrics);
+            if matches!(pushed, Pushed::Queued | Pushed::Replaced) {
+                slot.metrics.delivered(connection.space.gateway).inc();
+            }
         }
         pushed
     }
@@ -401,35 +417,71 @@ impl Hub {
     }
 }
 
+/// Brings the next members into the cache, all at once: one after the other, as the pushes would, is as long a wait
+/// for each. In a room of thousands that is most of what a push costs.
+fn look_ahead(audience: &Audience<Arc<Connection>>, at: usize) {
+    let next = || (at..audience.len().min(at + AHEAD)).filter_map(|at| audience.get_index(at));
+    for (_, seat) in next() {
+        std::hint::black_box(seat.receiver.is_closed());
+    }
+    for (_, seat) in next() {
+        std::hint::black_box(Arc::strong_count(seat.receiver.outbox()));
+    }
+}
+
 /// A message in the wire formats that have been needed so far: one or two, so a list is the quickest map.
 struct Encoded<'a> {
     message: &'a Message,
     /// Its offset, when it is recoverable.
     offset: Option<&'a str>,
-    frames: Vec<(Arc<dyn Format>, Frame)>,
+    frames: Vec<Form>,
+}
+
+/// A message in one wire format.
+struct Form {
+    format: Arc<dyn Format>,
+    frame: Frame,
+    /// How many links took it.
+    taken: u64,
 }
 
 impl Encoded<'_> {
-    fn for_format(&mut self, format: &Arc<dyn Format>) -> &Frame {
-        let at = self.frames.iter().position(|(known, _)| Arc::ptr_eq(known, format));
+    fn for_format(&mut self, format: &Arc<dyn Format>) -> &mut Form {
+        let at = self.frames.iter().position(|known| Arc::ptr_eq(&known.format, format));
         let at = at.unwrap_or_else(|| {
             let frame = match self.offset {
                 Some(offset) => format.recoverable(self.message, offset),
                 None => format.event(self.message, None),
             };
-            self.frames.push((format.clone(), frame));
+            self.frames.push(Form { format: format.clone(), frame, taken: 0 });
             self.frames.len() - 1
         });
-        &self.frames[at].1
+        &mut self.frames[at]
     }
 }
 
-fn count(metrics: &PluginMetrics, connection: &Connection, pushed: Pushed) {
-    match pushed {
-        Pushed::Queued | Pushed::Replaced => metrics.delivered(connection.space.gateway).inc(),
-        Pushed::Dropped => metrics.dropped("volatile"),
-        Pushed::Overflow => metrics.dropped("slow_consumer"),
-        Pushed::Closed => metrics.dropped("closed"),
+/// What links did not take, by reason, of one message.
+#[derive(Default)]
+struct Dropped {
+    volatile: u64,
+    slow_consumer: u64,
+    closed: u64,
+}
+
+impl Dropped {
+    fn note(&mut self, pushed: Pushed) {
+        match pushed {
+            Pushed::Queued | Pushed::Replaced => {}
+            Pushed::Dropped => self.volatile += 1,
+            Pushed::Overflow => self.slow_consumer += 1,
+            Pushed::Closed => self.closed += 1,
+        }
+    }
+
+    fn count(&self, metrics: &PluginMetrics) {
+        metrics.dropped_times("volatile", self.volatile);
+        metrics.dropped_times("slow_consumer", self.slow_consumer);
+        metrics.dropped_times("closed", self.closed);
     }
 }
 
