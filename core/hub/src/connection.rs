@@ -60,18 +60,22 @@ pub struct Connection {
 /// What changes in the life of a connection.
 #[derive(Default)]
 pub(crate) struct State {
-    /// What plugins emitted before the client saw CONNECT; as bounded as the outbox.
-    held: Vec<(Frame, Class)>,
-    held_bytes: usize,
+    /// What waits until the client has seen CONNECT. Boxed: an open connection has none.
+    held: Option<Box<Held>>,
     /// The rooms that the connection is in.
     pub(crate) rooms: Vec<RoomKey>,
     /// Notes of plugins.
     pub(crate) data: Vec<(PluginId, Bytes)>,
     /// Who waits for the client's acknowledgements. Boxed: most connections never have one.
     asked: Option<Box<Asked>>,
-    /// When the identity ends.
-    pub(crate) expires_at: Option<SystemTime>,
-    /// What is to be done as soon as the client has seen CONNECT.
+}
+
+#[derive(Default)]
+struct Held {
+    /// What plugins emitted; as bounded as the outbox.
+    frames: Vec<(Frame, Class)>,
+    bytes: usize,
+    /// What is to be done then.
     after_open: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -96,14 +100,13 @@ impl Connection {
         format: Arc<dyn Format>,
         outbox: Arc<Outbox>,
     ) -> Arc<Self> {
-        let expires_at = facts.identity.as_ref().and_then(|identity| identity.expires_at);
         Arc::new(Self {
             facts: Arc::new(facts),
             space,
             format,
             outbox,
             gate: AtomicU8::new(HELD),
-            state: Mutex::new(State { expires_at, ..State::default() }),
+            state: Mutex::default(),
             mailbox: Mutex::default(),
         })
     }
@@ -131,9 +134,14 @@ impl Connection {
     /// The member key in rooms: the user's id, or the public id of an anonymous connection.
     pub fn user(&self) -> Arc<str> {
         match &self.facts.identity {
-            Some(identity) => identity.user_id.as_str().into(),
+            Some(identity) => identity.user_id.clone(),
             None => self.facts.public_id.clone(),
         }
+    }
+
+    /// When its identity ends.
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        self.facts.identity.as_ref().and_then(|identity| identity.expires_at)
     }
 
     /// Lets frames through: first `first` (what tells the client that it is connected), then everything that was
@@ -144,14 +152,13 @@ impl Connection {
             return;
         }
         self.outbox.push(first, Class::Reliable);
-        state.held_bytes = 0;
-        for (frame, class) in std::mem::take(&mut state.held) {
+        let held = state.held.take().map(|held| *held).unwrap_or_default();
+        for (frame, class) in held.frames {
             self.outbox.push(&frame, class);
         }
         self.gate.store(OPEN, Ordering::Release);
-        let after = state.after_open.take();
         drop(state);
-        if let Some(after) = after {
+        if let Some(after) = held.after_open {
             after();
         }
     }
@@ -162,7 +169,8 @@ impl Connection {
         if self.gate.load(Ordering::Acquire) != HELD {
             return Err(after);
         }
-        state.after_open.get_or_insert_with(|| Box::new(after));
+        let held = state.held.get_or_insert_default();
+        held.after_open.get_or_insert_with(|| Box::new(after));
         Ok(())
     }
 
@@ -182,12 +190,13 @@ impl Connection {
             CLOSED => return Pushed::Closed,
             _ => {}
         }
-        if state.held_bytes + frame.size() > self.outbox.budget() {
+        let held = state.held.get_or_insert_default();
+        if held.bytes + frame.size() > self.outbox.budget() {
             self.outbox.close(CloseReason::SlowConsumer);
             return Pushed::Overflow;
         }
-        state.held_bytes += frame.size();
-        state.held.push((frame.clone(), class));
+        held.bytes += frame.size();
+        held.frames.push((frame.clone(), class));
         Pushed::Queued
     }
 
@@ -197,11 +206,10 @@ impl Connection {
         if self.gate.swap(CLOSED, Ordering::AcqRel) == CLOSED {
             return None;
         }
-        state.held = Vec::new();
+        state.held = None;
         state.data = Vec::new();
-        state.after_open = None;
         state.asked = None; // whoever waits for an acknowledgement sees the sender go
-        Some(Remains { rooms: std::mem::take(&mut state.rooms), expires_at: state.expires_at })
+        Some(Remains { rooms: std::mem::take(&mut state.rooms), expires_at: self.expires_at() })
     }
 
     /// Reserves a number for an acknowledgement; `None` when too many are awaited or the connection has ended.

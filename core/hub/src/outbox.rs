@@ -12,6 +12,9 @@ use parking_lot::Mutex;
 
 use crate::{Class, CloseReason, Frame};
 
+/// Frames that an empty outbox keeps room for.
+const KEPT: usize = 4;
+
 /// The queue of one link.
 #[derive(Debug)]
 pub struct Outbox {
@@ -127,8 +130,8 @@ impl State {
         }
         into.extend(self.waiting.drain(..).map(|entry| entry.frame));
         self.bytes = 0;
-        if self.waiting.capacity() > 64 {
-            self.waiting.shrink_to(8); // an idle link keeps no burst's memory
+        if self.waiting.capacity() > KEPT {
+            self.waiting = VecDeque::new(); // an idle link keeps no burst's memory
         }
         true
     }
@@ -154,6 +157,9 @@ impl State {
             return (Pushed::Overflow, self.writer.take());
         }
         self.bytes += size;
+        if self.waiting.capacity() == 0 {
+            self.waiting.reserve_exact(1); // most links have one frame at a time
+        }
         self.waiting.push_back(Entry { frame: frame.clone(), class });
         (Pushed::Queued, self.writer.take())
     }

@@ -245,7 +245,11 @@ fn take_auth(auth: Option<String>, mode: AuthMode) -> Result<(Option<String>, By
         None => Ok((None, text.into())),
         Some(token) => {
             let token = token.as_str().map(str::to_owned).filter(|token| !token.is_empty());
-            Ok((token, Value::Object(fields).to_string().into()))
+            let rest = match fields.is_empty() {
+                true => Bytes::from_static(b"{}"), // the usual case: nothing to keep
+                false => Value::Object(fields).to_string().into_boxed_str().into_boxed_bytes().into(),
+            };
+            Ok((token, rest))
         }
     }
 }
