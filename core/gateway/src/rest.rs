@@ -15,6 +15,7 @@ use crate::{
     admission::Denied,
     front::Front,
     request::{BodyTrouble, query, read_body, take_token},
+    retry,
 };
 
 /// Headers of a connection, not of a message; plugins do not set them.
@@ -107,6 +108,13 @@ pub(crate) fn denied(denied: Denied) -> Response<Body> {
     let mut response = refuse(&Refusal::new(Code::RateLimited, "too many connections"));
     *response.status_mut() = denied.status();
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
+/// The answer to everything new while the hub stops: another node, or this one later.
+pub(crate) fn stopping() -> Response<Body> {
+    let mut response = refuse(&Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again"));
+    response.headers_mut().insert(header::RETRY_AFTER, retry::after());
     response
 }
 

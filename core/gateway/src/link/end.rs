@@ -7,7 +7,7 @@ use socket2::SockRef;
 use tokio::io::AsyncReadExt;
 
 use super::{Link, Stage, writer::Wrote};
-use crate::frames;
+use crate::{frames, retry};
 
 /// The last frames must be written by then.
 const LAST_WRITE: Duration = Duration::from_secs(2);
@@ -64,7 +64,7 @@ impl Link {
         }
         let frame = match end.farewell {
             Farewell::Silence => return,
-            Farewell::Code(code) => frames::close(Some(code), end.reason.label()),
+            Farewell::Code(code) => frames::close(Some(code), &retry::close_reason(end.reason)),
             Farewell::Echo(code) => frames::close(code, ""),
         };
         self.writer.push(frame);
