@@ -1,9 +1,12 @@
 //! From the claims of a token whose signature fits to an identity. Plain data in, plain data out; every type is
 //! checked here, whatever a library made of it before.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
-use exedra_hub::{Identity, port::AuthFailure};
+use exedra_hub::{Claims, Identity, port::AuthFailure};
 use serde_json::{Map, Value};
 
 use crate::config::{AuthConfig, ClaimNames};
@@ -52,7 +55,7 @@ impl Rules {
             email: text(&claims, &self.names.email),
             roles: roles(&claims, &self.names.roles),
             expires_at: Some(ends),
-            claims,
+            claims: Claims::from(&claims),
         })
     }
 
@@ -95,13 +98,13 @@ fn first<'a>(claims: &'a Map<String, Value>, names: &[String]) -> Option<&'a Val
     names.iter().filter_map(|name| claims.get(name)).find(|value| !value.is_null())
 }
 
-fn user_id(claims: &Map<String, Value>, names: &[String]) -> Result<String, AuthFailure> {
+fn user_id(claims: &Map<String, Value>, names: &[String]) -> Result<Arc<str>, AuthFailure> {
     let id = match first(claims, names) {
         Some(Value::String(id)) => id.clone(),
         Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
         _ => return Err(AuthFailure::Claims),
     };
-    if id.is_empty() || id.len() > MAX_USER_ID { Err(AuthFailure::Claims) } else { Ok(id) }
+    if id.is_empty() || id.len() > MAX_USER_ID { Err(AuthFailure::Claims) } else { Ok(id.into()) }
 }
 
 fn text(claims: &Map<String, Value>, names: &[String]) -> Option<String> {

@@ -25,24 +25,24 @@ fn takes_over_all_claims() {
         "exp": NOW + 60, "userId": "u1", "fullName": "Ada L", "email": "a@x.org", "roles": ["host", 7, ""], "org": 3,
     }))
     .unwrap();
-    assert_eq!(identity.user_id, "u1");
+    assert_eq!(&*identity.user_id, "u1");
     assert_eq!(identity.name.as_deref(), Some("Ada L"));
     assert_eq!(identity.email.as_deref(), Some("a@x.org"));
     assert_eq!(identity.roles, ["host"]);
-    assert_eq!(identity.claims["org"], 3);
+    assert!(identity.claims.as_str().contains(r#""org":3"#), "{}", identity.claims.as_str());
     assert_eq!(identity.expires_at, Some(UNIX_EPOCH + Duration::from_secs(NOW + 60)));
 }
 
 #[test]
 fn prefers_the_first_claim_name() {
-    let id = |claims| check_plain(claims).map(|identity| identity.user_id);
+    let id = |claims| check_plain(claims).map(|identity| identity.user_id.to_string());
     assert_eq!(id(json!({"exp": NOW + 60, "id": "c", "sub": "b", "userId": "a"})).unwrap(), "a");
     assert_eq!(id(json!({"exp": NOW + 60, "id": "c", "userId": null})).unwrap(), "c");
 }
 
 #[test]
 fn numbers_become_user_ids() {
-    assert_eq!(check_plain(json!({"exp": NOW + 60, "sub": 42})).unwrap().user_id, "42");
+    assert_eq!(&*check_plain(json!({"exp": NOW + 60, "sub": 42})).unwrap().user_id, "42");
     assert_eq!(check_plain(json!({"exp": NOW + 60, "sub": 4.5})).unwrap_err(), AuthFailure::Claims);
 }
 

@@ -9,7 +9,6 @@ use std::{
 
 use exedra_hub::metrics::Metrics;
 use parking_lot::Mutex;
-use rand::Rng;
 use tokio::time::Instant;
 
 use crate::{config::LinkLimits, rate::Bucket};
@@ -58,14 +57,6 @@ impl Denied {
             Self::Full | Self::Rate => http::StatusCode::SERVICE_UNAVAILABLE,
         }
     }
-}
-
-/// The longest that who was refused is asked to stay away, in seconds.
-const STAY_AWAY: u64 = 5;
-
-/// `Retry-After` of a refusal: at random, so that those who were refused together do not come back together.
-pub(crate) fn retry_after() -> http::HeaderValue {
-    rand::rng().random_range(1..=STAY_AWAY).into()
 }
 
 /// One link's place; dropping it makes room.

@@ -3,7 +3,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{body::Body, response::Response};
-use exedra_hub::{Code, Format, Refusal, hub::Knock, outbox::Outbox};
+use exedra_hub::{Format, hub::Knock, outbox::Outbox};
 use http::Request;
 use hyper::body::Incoming;
 
@@ -30,9 +30,6 @@ impl Front {
             Ok(switched) => switched,
             Err(refusal) => return *refusal,
         };
-        if self.links.stopping().is_cancelled() {
-            return rest::refuse(&Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again"));
-        }
         let ticket = match self.door.enter(peer) {
             Ok(ticket) => ticket,
             Err(denied) => return rest::denied(denied),

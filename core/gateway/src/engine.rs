@@ -21,14 +21,15 @@ pub(crate) use session::{KnownId, Moved};
 pub(crate) use upgrade::Probe;
 
 use crate::{
-    admission::{Admission, Denied, retry_after},
+    admission::{Admission, Denied},
     config::Transport,
     frames,
     link::{Keep, Opening, Rules, Stage},
     links::Links,
     listener::Visit,
     owner::Opener,
-    request::{Handshake, Query, Refused, parameter, query, switch_to_websocket},
+    request::{Handshake, Query, Refused, parameter, query, switch_to_websocket, wants_websocket},
+    retry,
 };
 use session::Session;
 
@@ -122,6 +123,13 @@ impl EngineIo {
         answer.unwrap_or_else(|refusal| *refusal)
     }
 
+    /// Whether a request comes from a client that has a session: it may fetch what waits for it until the end.
+    pub(crate) fn is_poll(&self, request: &Request<Incoming>) -> bool {
+        !wants_websocket(request.headers())
+            && parameter(&query(request.uri()), "sid")
+                .is_some_and(|sid| self.sessions.lock().contains_key(sid))
+    }
+
     /// Opens a session that is polled.
     fn open_polling(&self, request: &Request<Incoming>, query: Query, peer: IpAddr) -> Answer {
         let (keep, outbox) = self.admit(peer)?;
@@ -154,9 +162,6 @@ impl EngineIo {
 
     /// A place and an outbox for a new session, or the refusal.
     fn admit(&self, peer: IpAddr) -> Result<(Keep, Arc<Outbox>), Refused> {
-        if self.links.stopping().is_cancelled() {
-            return Err(retry_later(StatusCode::SERVICE_UNAVAILABLE));
-        }
         let ticket = self.door.enter(peer).map_err(|denied: Denied| retry_later(denied.status()))?;
         let outbox = Arc::new(Outbox::new(self.outbound_buffer));
         Ok((Keep::new(ticket, self.links.register(&outbox)), outbox))
@@ -179,7 +184,7 @@ type Answer = Result<Response<Body>, Refused>;
 
 fn retry_later(status: StatusCode) -> Refused {
     let mut response = Bad::Request.with_status(status);
-    response.headers_mut().insert(header::RETRY_AFTER, retry_after());
+    response.headers_mut().insert(header::RETRY_AFTER, retry::after());
     response.into()
 }
 

@@ -66,6 +66,9 @@ impl Front {
         visit: Visit,
     ) -> Response<Body> {
         let path = request.uri().path();
+        if self.links.stopping().is_cancelled() && !self.engine.is_poll(&request) {
+            return rest::stopping();
+        }
         let is_socketio =
             path.strip_prefix(&self.socketio_path).is_some_and(|rest| rest.is_empty() || rest == "/");
         let is_endpoint = !is_socketio && self.hub.knows_namespace("websocket", path);

@@ -37,6 +37,7 @@ mod plain;
 mod rate;
 mod request;
 mod rest;
+mod retry;
 mod socketio;
 mod squeeze;
 

@@ -15,8 +15,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::link::Flushers;
 
-/// How long tasks may take to end after their links were closed.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// How long tasks may take to end after the last link was closed: a client that does not read is given up by then.
+const FAREWELL: Duration = Duration::from_secs(3);
+/// Links that are closed together while a drain is spread over its time.
+const TOGETHER: u32 = 16;
 
 /// The links and tasks of a gateway.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub(crate) struct Links {
     flushers: Flushers,
     /// Cancelled when no new link may begin.
     stopping: CancellationToken,
+    /// Cancelled when nobody is listened to any more: whoever comes until then is told when to come back.
+    silent: CancellationToken,
 }
 
 /// A link's entry; dropping it takes it out.
@@ -46,6 +50,7 @@ impl Links {
             tasks: TaskTracker::new(),
             flushers: Flushers::start(),
             stopping: CancellationToken::new(),
+            silent: CancellationToken::new(),
         })
     }
 
@@ -71,6 +76,11 @@ impl Links {
         &self.stopping
     }
 
+    /// The sign that nobody is to be let in at all, not even to be sent away.
+    pub(crate) fn silent(&self) -> &CancellationToken {
+        &self.silent
+    }
+
     /// Closes all links, spread over `over`, and waits for their tasks; those that do not end are left behind.
     pub(crate) async fn drain(&self, over: Duration) {
         self.stopping.cancel();
@@ -78,7 +88,7 @@ impl Links {
         let start = tokio::time::Instant::now();
         let count = u32::try_from(outboxes.len()).unwrap_or(u32::MAX).max(1);
         for (i, outbox) in (0u32..).zip(outboxes) {
-            if i % 16 == 0 {
+            if i % TOGETHER == 0 {
                 tokio::time::sleep_until(start + over / count * i).await;
             }
             if let Some(outbox) = outbox.upgrade() {
@@ -88,6 +98,7 @@ impl Links {
         for outbox in self.outboxes.lock().values().filter_map(Weak::upgrade) {
             outbox.close(CloseReason::ShuttingDown); // came in while the others were being closed
         }
+        self.silent.cancel();
         self.tasks.close();
         if tokio::time::timeout(FAREWELL, self.tasks.wait()).await.is_err() {
             tracing::warn!(left = self.tasks.len(), "some links did not end in time");

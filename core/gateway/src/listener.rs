@@ -69,7 +69,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// Binds and begins to accept; it stops when `links` are stopping. `sockets` is the most that may be open,
+    /// Binds and begins to accept; it stops when `links` are silent. `sockets` is the most that may be open,
     /// 0 for no limit; one more is closed at once.
     pub(crate) fn start(
         addr: SocketAddr,
@@ -81,9 +81,9 @@ impl Listener {
         let local = listener.local_addr()?;
         let running = links.clone();
         links.spawn(async move {
-            let stopping = running.stopping().clone();
+            let silent = running.silent().clone();
             tokio::select! {
-                () = stopping.cancelled() => {}
+                () = silent.cancelled() => {}
                 () = accept(listener, sockets, running, serve) => {}
             }
         });
@@ -159,6 +159,8 @@ async fn speak(
     if !matches!(tokio::time::timeout(FIRST_BYTE, stream.peek(&mut [0])).await, Ok(Ok(1))) {
         return;
     }
+    // Who comes while the hub stops is answered once, and sent away.
+    let late = stopping.is_cancelled();
     let service = service_fn(move |request| {
         let answer = serve.clone().serve(request, visit.clone());
         async move { Ok::<_, std::convert::Infallible>(answer.await) }
@@ -167,12 +169,13 @@ async fn speak(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADERS)
         .max_buf_size(MAX_HEAD)
+        .keep_alive(!late)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = Box::pin(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = stopping.cancelled() => {
+        () = stopping.cancelled(), if !late => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -31,6 +31,7 @@ impl Handshake {
     pub(crate) fn new(peer: IpAddr, headers: &HeaderMap, query: Query) -> Self {
         let (token, mut query) = take_token(headers, query);
         query.retain(|(name, _)| !ENGINE_PARAMETERS.contains(&name.as_str()));
+        query.shrink_to_fit(); // it is kept for as long as the link lives
         Self { peer, query, token }
     }
 }

@@ -12,9 +12,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use hyper::body::Incoming;
 
 use crate::{
-    admission::{Denied, retry_after},
+    admission::Denied,
     front::Front,
     request::{BodyTrouble, query, read_body, take_token},
+    retry,
 };
 
 /// Headers of a connection, not of a message; plugins do not set them.
@@ -106,7 +107,14 @@ pub(crate) fn refuse(refusal: &Refusal) -> Response<Body> {
 pub(crate) fn denied(denied: Denied) -> Response<Body> {
     let mut response = refuse(&Refusal::new(Code::RateLimited, "too many connections"));
     *response.status_mut() = denied.status();
-    response.headers_mut().insert(header::RETRY_AFTER, retry_after());
+    response.headers_mut().insert(header::RETRY_AFTER, retry::after());
+    response
+}
+
+/// The answer to everything new while the hub stops: another node, or this one later.
+pub(crate) fn stopping() -> Response<Body> {
+    let mut response = refuse(&Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again"));
+    response.headers_mut().insert(header::RETRY_AFTER, retry::after());
     response
 }
 

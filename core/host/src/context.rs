@@ -4,17 +4,18 @@ use std::{collections::HashMap, sync::Arc, time::UNIX_EPOCH};
 
 use bytes::Bytes;
 use exedra_hub::{
-    ConnId, Identity,
+    Claims, ConnId, Identity,
     port::{ConnFacts, HttpRequest},
     recovery::Beginning,
 };
 use parking_lot::Mutex;
 use serde::Serialize;
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::value::RawValue;
 
 const SHARDS: usize = 16;
-/// Contexts per shard and age; a busier hub renders some again.
-const KEPT: usize = 1024;
+/// Contexts per shard and age; a busier hub renders some again, which takes a microsecond. Few, because a context is
+/// as large as the rest of what the hub keeps of a connection.
+const KEPT: usize = 64;
 
 /// Rendered contexts of connections that were active lately. Bounded: when the young ones are many they become the
 /// old ones, and the old ones that nobody asked for are forgotten.
@@ -66,7 +67,7 @@ struct Who<'a> {
     name: Option<&'a str>,
     email: Option<&'a str>,
     roles: &'a [String],
-    claims: &'a Map<String, Value>,
+    claims: &'a Claims,
     expires_at: Option<u64>,
 }
 
@@ -162,7 +163,9 @@ pub(crate) fn injected(headers: &[(String, String)]) -> Bytes {
 
 /// Serializing these cannot fail: all keys are text.
 fn json(value: &impl Serialize) -> Bytes {
-    serde_json::to_vec(value).map(Bytes::from).unwrap_or_else(|_| Bytes::from_static(b"{}"))
+    serde_json::to_vec(value)
+        .map(|text| Bytes::from(text.into_boxed_slice()))
+        .unwrap_or_else(|_| Bytes::from_static(b"{}"))
 }
 
 #[cfg(test)]

@@ -63,18 +63,22 @@ pub struct Connection {
 /// What changes in the life of a connection.
 #[derive(Default)]
 pub(crate) struct State {
-    /// What plugins emitted before the client saw CONNECT; as bounded as the outbox.
-    held: Vec<(Frame, Class)>,
-    held_bytes: usize,
+    /// What waits until the client has seen CONNECT. Boxed: an open connection has none.
+    held: Option<Box<Held>>,
     /// The rooms that the connection is in.
     pub(crate) rooms: Vec<Place>,
     /// Notes of plugins.
     pub(crate) data: Vec<(PluginId, Bytes)>,
     /// Who waits for the client's acknowledgements. Boxed: most connections never have one.
     asked: Option<Box<Asked>>,
-    /// When the identity ends.
-    pub(crate) expires_at: Option<SystemTime>,
-    /// What is to be done as soon as the client has seen CONNECT.
+}
+
+#[derive(Default)]
+struct Held {
+    /// What plugins emitted; as bounded as the outbox.
+    frames: Vec<(Frame, Class)>,
+    bytes: usize,
+    /// What is to be done then.
     after_open: Option<Box<dyn FnOnce() + Send>>,
 }
 
@@ -107,7 +111,6 @@ impl Connection {
         outbox: Arc<Outbox>,
         session: Option<Session>,
     ) -> Arc<Self> {
-        let expires_at = facts.identity.as_ref().and_then(|identity| identity.expires_at);
         Arc::new(Self {
             facts: Arc::new(facts),
             space,
@@ -115,7 +118,7 @@ impl Connection {
             outbox,
             session,
             gate: AtomicU8::new(HELD),
-            state: Mutex::new(State { expires_at, ..State::default() }),
+            state: Mutex::default(),
             mailbox: Mutex::default(),
         })
     }
@@ -148,9 +151,14 @@ impl Connection {
     /// The member key in rooms: the user's id, or the public id of an anonymous connection.
     pub fn user(&self) -> Arc<str> {
         match &self.facts.identity {
-            Some(identity) => identity.user_id.as_str().into(),
+            Some(identity) => identity.user_id.clone(),
             None => self.facts.public_id.clone(),
         }
+    }
+
+    /// When its identity ends.
+    pub(crate) fn expires_at(&self) -> Option<SystemTime> {
+        self.facts.identity.as_ref().and_then(|identity| identity.expires_at)
     }
 
     /// Lets frames through: first `first` (what tells the client that it is connected), then everything that was
@@ -161,14 +169,13 @@ impl Connection {
             return;
         }
         self.outbox.push(first, Class::Reliable);
-        state.held_bytes = 0;
-        for (frame, class) in std::mem::take(&mut state.held) {
+        let held = state.held.take().map(|held| *held).unwrap_or_default();
+        for (frame, class) in held.frames {
             self.outbox.push(&frame, class);
         }
         self.gate.store(OPEN, Ordering::Release);
-        let after = state.after_open.take();
         drop(state);
-        if let Some(after) = after {
+        if let Some(after) = held.after_open {
             after();
         }
     }
@@ -179,7 +186,8 @@ impl Connection {
         if self.gate.load(Ordering::Acquire) != HELD {
             return Err(after);
         }
-        state.after_open.get_or_insert_with(|| Box::new(after));
+        let held = state.held.get_or_insert_default();
+        held.after_open.get_or_insert_with(|| Box::new(after));
         Ok(())
     }
 
@@ -199,20 +207,22 @@ impl Connection {
             CLOSED => return Pushed::Closed,
             _ => {}
         }
-        if state.held_bytes + frame.size() > self.outbox.budget() {
+        let held = state.held.get_or_insert_default();
+        if held.bytes + frame.size() > self.outbox.budget() {
             self.outbox.close(CloseReason::SlowConsumer);
             return Pushed::Overflow;
         }
-        state.held_bytes += frame.size();
-        state.held.push((frame.clone(), class));
+        held.bytes += frame.size();
+        held.frames.push((frame.clone(), class));
         Pushed::Queued
     }
 
     /// Holds what a client missed, before anything else is held. Call it before anybody else knows the connection.
     pub(crate) fn replay(&self, missed: Vec<Frame>) {
         let mut state = self.state.lock();
-        state.held_bytes = missed.iter().map(Frame::size).sum();
-        state.held = missed.into_iter().map(|frame| (frame, Class::Reliable)).collect();
+        let held = state.held.get_or_insert_default();
+        held.bytes = missed.iter().map(Frame::size).sum();
+        held.frames = missed.into_iter().map(|frame| (frame, Class::Reliable)).collect();
     }
 
     /// Ends it; `None` when it had ended before. What it leaves behind is the caller's to clear away.
@@ -222,14 +232,13 @@ impl Connection {
         if gate == CLOSED {
             return None;
         }
-        state.held = Vec::new();
-        state.after_open = None;
+        state.held = None;
         state.asked = None; // whoever waits for an acknowledgement sees the sender go
         Some(Remains {
             was_open: gate == OPEN,
             rooms: std::mem::take(&mut state.rooms),
             data: std::mem::take(&mut state.data),
-            expires_at: state.expires_at,
+            expires_at: self.expires_at(),
         })
     }
 

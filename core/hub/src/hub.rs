@@ -229,6 +229,14 @@ impl Connections {
         self.shard(id).lock().get(&id).cloned()
     }
 
+    fn all(&self) -> Vec<Arc<Connection>> {
+        let mut all = Vec::new();
+        for shard in &self.shards {
+            all.extend(shard.lock().values().cloned());
+        }
+        all
+    }
+
     fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().len()).sum()
     }

@@ -42,7 +42,7 @@ pub use close::CloseReason;
 pub use connection::{ConnId, Connection};
 pub use frame::{Format, Frame};
 pub use hub::{Hub, HubParts};
-pub use identity::Identity;
+pub use identity::{Claims, Identity};
 pub use limits::Limits;
 pub use message::{Class, Inbound, Message};
 pub use refusal::{Code, Refusal};

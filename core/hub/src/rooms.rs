@@ -49,14 +49,31 @@ struct Room<T> {
     members: IndexMap<Arc<str>, Member>,
 }
 
+/// A member. There are as many as connections and more, so what few have is boxed.
 #[derive(Debug)]
 struct Member {
-    meta: Bytes,
-    joined_at: SystemTime,
-    last_seen: SystemTime,
+    meta: Option<Box<Bytes>>,
+    joined_at: Stamp,
+    last_seen: Stamp,
     connections: u32,
     /// Until when (monotonic) the member stays without a connection.
-    lease: Option<Duration>,
+    lease: Option<Box<Duration>>,
+}
+
+/// A time of day in half the bytes of a `SystemTime`: milliseconds since 1970, as members are told.
+#[derive(Debug, Clone, Copy)]
+struct Stamp(u64);
+
+impl From<SystemTime> for Stamp {
+    fn from(time: SystemTime) -> Self {
+        Self(millis_of(time))
+    }
+}
+
+impl From<Stamp> for SystemTime {
+    fn from(stamp: Stamp) -> Self {
+        Self::UNIX_EPOCH + Duration::from_millis(stamp.0)
+    }
 }
 
 type Shard<T> = Mutex<HashMap<RoomKey, Room<T>>>;
@@ -172,8 +189,8 @@ impl<T: Clone> Rooms<T> {
         let (joined, room) = admit(&mut shard, key, user, meta, now, max)?;
         if let Some(member) = room.members.get_mut(user) {
             let mut leases = self.leases.lock();
-            if let Some(old) = member.lease.replace(until) {
-                leases.remove(&(old, key.clone(), user.clone()));
+            if let Some(old) = member.lease.replace(Box::new(until)) {
+                leases.remove(&(*old, key.clone(), user.clone()));
             }
             leases.insert((until, key.clone(), user.clone()));
         }
@@ -195,7 +212,7 @@ impl<T: Clone> Rooms<T> {
     pub fn end_lease(&self, key: &RoomKey, user: &Arc<str>) -> Option<Left> {
         let mut shard = self.shard(key);
         let lease = shard.get_mut(key)?.members.get_mut(user)?.lease.take()?;
-        self.leases.lock().remove(&(lease, key.clone(), user.clone()));
+        self.leases.lock().remove(&(*lease, key.clone(), user.clone()));
         Some(settle(&mut shard, key, user))
     }
 
@@ -214,7 +231,7 @@ impl<T: Clone> Rooms<T> {
     fn expire_one(&self, until: Duration, key: RoomKey, user: &Arc<str>) -> Option<(RoomKey, Left)> {
         let mut shard = self.shard(&key);
         let member = shard.get_mut(&key)?.members.get_mut(user)?;
-        if member.lease != Some(until) {
+        if member.lease.as_deref() != Some(&until) {
             return None; // renewed in the meantime
         }
         member.lease = None;
@@ -238,8 +255,8 @@ impl<T: Clone> Rooms<T> {
         let shard = self.shard(key);
         let room = shard.get(key)?;
         let user = room.audience.get(&conn)?.user.clone();
-        let meta = room.members.get(&user).map(|member| member.meta.clone()).unwrap_or_default();
-        Some((user, meta))
+        let meta = room.members.get(&user).and_then(|member| member.meta.as_deref().cloned());
+        Some((user, meta.unwrap_or_default()))
     }
 
     /// The connections that a user has in a room.
@@ -254,10 +271,10 @@ impl<T: Clone> Rooms<T> {
         let Some(room) = shard.get(key) else { return Vec::new() };
         let view = |(user, member): (&Arc<str>, &Member)| MemberView {
             user: user.clone(),
-            joined_at: member.joined_at,
-            last_seen: member.last_seen,
+            joined_at: member.joined_at.into(),
+            last_seen: member.last_seen.into(),
             connections: member.connections,
-            meta: member.meta.clone(),
+            meta: member.meta.as_deref().cloned().unwrap_or_default(),
         };
         room.members.iter().map(view).collect()
     }
@@ -306,15 +323,15 @@ fn admit<'a, T>(
         .entry(key.clone())
         .or_insert_with(|| Room { audience: Arc::new(IndexMap::new()), members: IndexMap::new() });
     let member = room.members.entry(user.clone()).or_insert_with(|| Member {
-        meta: Bytes::new(),
-        joined_at: now,
-        last_seen: now,
+        meta: None,
+        joined_at: now.into(),
+        last_seen: now.into(),
         connections: 0,
         lease: None,
     });
-    member.last_seen = now;
+    member.last_seen = now.into();
     if !meta.is_empty() {
-        member.meta = meta;
+        member.meta = Some(Box::new(meta));
     }
     let joined = Joined { first: !is_member, members: room.members.len() as u64, opened: size == 0 };
     Ok((joined, room))
@@ -328,7 +345,7 @@ fn settle<T>(shard: &mut HashMap<RoomKey, Room<T>>, key: &RoomKey, user: &Arc<st
         && let Some(member) = room.members.shift_remove(user)
     {
         left.last = true;
-        left.member = Some((user.clone(), member.meta));
+        left.member = Some((user.clone(), member.meta.map(|meta| *meta).unwrap_or_default()));
     }
     left.members = room.members.len() as u64;
     if room.members.is_empty() {
@@ -339,8 +356,12 @@ fn settle<T>(shard: &mut HashMap<RoomKey, Room<T>>, key: &RoomKey, user: &Arc<st
 }
 
 fn millis<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(millis_of(*time))
+}
+
+fn millis_of(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    to.serialize_u64(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn raw_json<S: Serializer>(json: &Bytes, to: S) -> Result<S::Ok, S::Error> {

@@ -27,6 +27,8 @@ pub(crate) struct Server {
 pub(crate) struct Sample {
     /// Resident memory in bytes.
     pub(crate) rss: u64,
+    /// The most resident memory since the start, or since [`Server::forget_peak`].
+    pub(crate) peak: u64,
     /// CPU time in user and kernel mode, of all threads.
     pub(crate) cpu: Duration,
 }
@@ -60,14 +62,24 @@ impl Server {
                 .map_err(|error| LoadError::Failed(format!("process {}: {error}", self.pid)))
         };
         let odd = || LoadError::Failed(format!("process {} has unreadable figures", self.pid));
-        let rss = resident(&read("status")?).ok_or_else(odd)?;
+        let status = read("status")?;
+        let rss = kilobytes(&status, "VmRSS:").ok_or_else(odd)?;
+        let peak = kilobytes(&status, "VmHWM:").ok_or_else(odd)?;
         let cpu = cpu_time(&read("stat")?).ok_or_else(odd)?;
-        Ok(Sample { rss, cpu })
+        Ok(Sample { rss, peak, cpu })
+    }
+
+    /// Lets [`Sample::peak`] begin anew, so that it is the peak of what comes now.
+    pub(crate) fn forget_peak(self) -> Result<(), LoadError> {
+        const RESET_PEAK: &str = "5"; // proc(5), clear_refs
+        fs::write(format!("/proc/{}/clear_refs", self.pid), RESET_PEAK).map_err(|error| {
+            LoadError::Failed(format!("process {}: the peak of its memory: {error}", self.pid))
+        })
     }
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn kilobytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -120,7 +132,10 @@ mod tests {
 
     #[test]
     fn figures_are_read_from_the_kernel_s_text() {
-        assert_eq!(resident("Name:\tx\nVmRSS:\t    2048 kB\nThreads:\t1\n"), Some(2048 * 1024));
+        let status = "Name:\tx\nVmHWM:\t    4096 kB\nVmRSS:\t    2048 kB\nThreads:\t1\n";
+        assert_eq!(kilobytes(status, "VmRSS:"), Some(2048 * 1024));
+        assert_eq!(kilobytes(status, "VmHWM:"), Some(4096 * 1024));
+        assert_eq!(kilobytes("VmRSS: many", "VmRSS:"), None);
         let stat = "7 (a) b) S 1 7 7 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 3 0 100 1000 200";
         assert_eq!(cpu_time(stat), Some(Duration::from_secs(2)));
         assert_eq!(cpu_time("nonsense"), None);

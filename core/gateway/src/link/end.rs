@@ -6,7 +6,7 @@ use exedra_hub::CloseReason;
 use socket2::SockRef;
 
 use super::{Link, Stage, writer::Wrote};
-use crate::frames;
+use crate::{frames, retry};
 
 /// The last frames must be written by then.
 const LAST_WRITE: Duration = Duration::from_secs(2);
@@ -65,7 +65,7 @@ impl Link {
         }
         let frame = match end.farewell {
             Farewell::Silence => return self.drop_socket(end.reason),
-            Farewell::Code(code) => frames::close(Some(code), end.reason.label()),
+            Farewell::Code(code) => frames::close(Some(code), &retry::close_reason(end.reason)),
             Farewell::Echo(code) => frames::close(code, ""),
         };
         self.ping = None; // nothing may follow a close, not even the answer to a ping

@@ -60,6 +60,9 @@ impl Members {
         }
         let number = state.next;
         state.next += 1;
+        if state.slots.is_empty() {
+            state.slots.reserve_exact(1); // most clients are in one namespace
+        }
         state.slots.push(Slot { number, namespace: namespace.into(), connection: None });
         Knocks::Go(number)
     }

@@ -255,9 +255,13 @@ fn take_auth(auth: Option<String>, mode: AuthMode, recovers: bool) -> Result<Aut
     let had = fields.len();
     let token = if mode == AuthMode::None { None } else { fields.shift_remove("token") };
     let ticket = if recovers { take_ticket(&mut fields) } else { None };
-    let auth = if fields.len() == had { text } else { Value::Object(fields).to_string() };
+    let auth = match fields.len() {
+        0 => Bytes::from_static(b"{}"), // the usual case: nothing to keep
+        left if left == had => text.into(),
+        _ => Value::Object(fields).to_string().into_boxed_str().into_boxed_bytes().into(),
+    };
     let token = token.as_ref().and_then(Value::as_str).filter(|token| !token.is_empty());
-    Ok(Auth { token: token.map(str::to_owned), ticket, auth: auth.into() })
+    Ok(Auth { token: token.map(str::to_owned), ticket, auth })
 }
 
 /// `pid` and `offset`; without a `pid` that is text, `offset` is the application's own.

@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 use exedra_hub::{
-    Class, Code, ConnId, Hub, HubParts, Identity, Limits, Message, Refusal, Task,
+    Claims, Class, Code, ConnId, Hub, HubParts, Identity, Limits, Message, Refusal, Task,
     hub::Install,
     manifest::{AuthMode, Endpoint, Event, Manifest, Namespace, Route},
     metrics::Metrics,
@@ -156,9 +156,9 @@ struct NamesAreTokens;
 
 impl Authenticator for NamesAreTokens {
     fn verify(&self, token: &str) -> Result<Identity, AuthFailure> {
-        let user_id = token.strip_prefix("token-of-").ok_or(AuthFailure::Signature)?.to_owned();
+        let user_id = token.strip_prefix("token-of-").ok_or(AuthFailure::Signature)?.into();
         let (name, email, roles) = (None, None, Vec::new());
-        Ok(Identity { user_id, name, email, roles, claims: serde_json::Map::new(), expires_at: None })
+        Ok(Identity { user_id, name, email, roles, claims: Claims::default(), expires_at: None })
     }
 }
 

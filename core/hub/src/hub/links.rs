@@ -192,6 +192,16 @@ impl Hub {
         }
     }
 
+    /// Ends every connection that is left, so that the plugins hear of it; says how many there were. For a hub that
+    /// stops: links that do not end by themselves are left behind.
+    pub fn disconnect_all(self: &Arc<Self>, reason: CloseReason) -> usize {
+        let left = self.connections.all();
+        for connection in &left {
+            self.disconnect(connection, reason);
+        }
+        left.len()
+    }
+
     /// Ends a connection from the hub's side, telling the client in its protocol. The link stays where the
     /// protocol can end a namespace alone. One that is being made is let in first, so that the client hears what was
     /// emitted to it, and why.
@@ -289,7 +299,7 @@ impl Hub {
         let connection = Connection::new(facts, space.clone(), knock.format, knock.outbox, session);
         self.connections.insert(&connection);
         connection.space.connections.inc();
-        if let Some(at) = connection.state.lock().expires_at {
+        if let Some(at) = connection.expires_at() {
             self.expiries.lock().insert((at, connection.id()));
         }
         if let Ok(resumed) = resumed {

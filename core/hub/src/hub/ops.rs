@@ -243,6 +243,9 @@ impl Hub {
             .join(&key, (conn, connection.clone()), user, meta, now, max_members)
             .map_err(|Full| full())?;
         if !is_in {
+            if state.rooms.is_empty() {
+                state.rooms.reserve_exact(1); // most connections are in one room
+            }
             state.rooms.push(Place { key, since });
         }
         drop(state);

@@ -77,7 +77,7 @@ impl Hub {
         line.put_away(Away {
             session,
             namespace: facts.namespace.clone(),
-            user: facts.identity.as_ref().map(|identity| identity.user_id.as_str().into()),
+            user: facts.identity.as_ref().map(|identity| identity.user_id.clone()),
             public_id: facts.public_id.clone(),
             rooms,
             data: remains.data,
@@ -95,7 +95,7 @@ impl Hub {
         let (Some(ticket), Some(line)) = (&knock.ticket, self.line(space.line)) else {
             return Err(Beginning::New);
         };
-        let user = identity.map(|identity| identity.user_id.as_str());
+        let user = identity.map(|identity| &*identity.user_id);
         let claim = Claim { ticket, namespace: &knock.namespace, user };
         self.cut_off(line, &claim);
         let mut recorder = line.hold();
@@ -129,7 +129,7 @@ impl Hub {
         let facts = old.facts();
         let is_owner = old.session.is_some_and(|known| known.is(&session))
             && *facts.namespace == *claim.namespace
-            && facts.identity.as_ref().map(|identity| identity.user_id.as_str()) == claim.user;
+            && facts.identity.as_ref().map(|identity| &*identity.user_id) == claim.user;
         if is_owner {
             self.link_lost(&old, CloseReason::TransportLost);
             old.outbox().close(CloseReason::TransportLost);

@@ -65,7 +65,7 @@ pub(crate) struct Away {
     /// The namespace as the client gave it.
     pub(crate) namespace: Arc<str>,
     /// The user, unless it is anonymous.
-    pub(crate) user: Option<Box<str>>,
+    pub(crate) user: Option<Arc<str>>,
     /// What clients know the connection by.
     pub(crate) public_id: Arc<str>,
     pub(crate) rooms: Vec<Stay>,

@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use exedra_hub::{
-    Connection, Format, Frame, Hub, HubParts, Identity, Inbound, Limits, Message, Refusal, Task,
+    Claims, Connection, Format, Frame, Hub, HubParts, Identity, Inbound, Limits, Message, Refusal, Task,
     frame::Part,
     hub::{Install, Knock},
     manifest::{AuthMode, Event, Manifest, Namespace},
@@ -232,11 +232,11 @@ impl Authenticator for Names {
         }
         let (user, end) = token.split_once('@').unwrap_or((token, ""));
         Ok(Identity {
-            user_id: user.to_owned(),
+            user_id: user.into(),
             name: None,
             email: None,
             roles: Vec::new(),
-            claims: serde_json::Map::new(),
+            claims: Claims::default(),
             expires_at: end.parse().ok().map(|s| SystemTime::UNIX_EPOCH + Duration::from_secs(s)),
         })
     }

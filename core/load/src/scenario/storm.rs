@@ -22,7 +22,7 @@ const DELAY: Duration = Duration::from_secs(1);
 const DELAY_MAX: Duration = Duration::from_secs(5);
 /// Its `randomizationFactor`.
 const JITTER: f64 = 0.5;
-/// How often the server's memory is looked at while they come back.
+/// How often it is looked whether they are back.
 const LOOK: Duration = Duration::from_millis(100);
 /// The one room.
 const ROOM: &str = "storm";
@@ -53,17 +53,21 @@ pub(super) async fn run(
         riders.spawn(ride(fleet.clone(), back.clone(), dropped.clone(), index, client));
     }
     tokio::task::yield_now().await;
+    // The kernel keeps the peak, so that none between two looks is missed.
+    server.map(Server::forget_peak).transpose()?;
     let start = Instant::now();
     drop_all.send_replace(Some(start));
-    let peak = wait(fleet, server, &back, connections, patience).await?;
+    wait(fleet, &back, connections, patience).await?;
+    let after = sample(server)?;
 
     let times = back.times.lock().clone();
     report.count("connections", connections as u64);
     report.count("failed_attempts", *back.failures.lock());
     report.time("all_back", Duration::from_micros(times.max()));
-    if let (Some(steady), Some(peak)) = (steady, peak) {
-        report.figure("rss_peak", peak as f64, Unit::Bytes);
-        report.figure("rss_peak_to_steady", peak as f64 / steady.rss as f64, Unit::Ratio);
+    if let (Some(steady), Some(after)) = (steady, after) {
+        report.figure("rss_peak", after.peak as f64, Unit::Bytes);
+        report.figure("rss_peak_to_steady", after.peak as f64 / steady.rss as f64, Unit::Ratio);
+        report.time("cpu_of_storm", after.cpu.saturating_sub(steady.cpu));
     }
     report.latency("back", &times);
     connecting(&mut report, fleet);
@@ -109,23 +113,21 @@ fn back_off(attempt: u32, chance: f64) -> Duration {
     delay.mul_f64(1.0 + JITTER * (chance * 2.0 - 1.0)).min(DELAY_MAX)
 }
 
-/// Waits until all are back; the most memory that the server held meanwhile.
+/// Waits until all are back.
 async fn wait(
     fleet: &Arc<Fleet>,
-    server: Option<Server>,
     back: &Back,
     connections: usize,
     patience: Duration,
-) -> Result<Option<u64>, LoadError> {
+) -> Result<(), LoadError> {
     let progress = Progress::start(fleet.target.common.quiet, "coming back", connections as u64);
-    let (start, mut seen, mut peak) = (Instant::now(), 0, None);
+    let (start, mut seen) = (Instant::now(), 0);
     loop {
         let now = back.times.lock().len();
         progress.add(now - seen);
         seen = now;
-        peak = peak.max(sample(server)?.map(|sample| sample.rss));
         if seen == connections as u64 {
-            return Ok(peak);
+            return Ok(());
         }
         if start.elapsed() > patience {
             let missing = connections as u64 - seen;

@@ -54,6 +54,7 @@ fn all_come_back_after_a_storm() {
     let report = run(Fault::None, "storm -n 20").unwrap();
     assert_eq!(report.latencies["back"].count, 20);
     assert!((0.5..4.0).contains(&figure(&report, "all_back")), "{report}");
+    assert!(figure(&report, "rss_peak") > 0.0 && figure(&report, "rss_peak_to_steady") > 0.5, "{report}");
 }
 
 #[test]

@@ -160,11 +160,11 @@ impl Authenticator for Trusting {
     fn verify(&self, token: &str) -> Result<Identity, AuthFailure> {
         let user: User = serde_json::from_str(token).map_err(|_| AuthFailure::Malformed)?;
         Ok(Identity {
-            user_id: user.user_id,
+            user_id: user.user_id.into(),
             name: user.name,
             email: user.email,
             roles: user.roles,
-            claims: user.claims,
+            claims: (&user.claims).into(),
             expires_at: user.expires_at.map(|at| UNIX_EPOCH + Duration::from_secs(at)),
         })
     }

@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
+use exedra_hub::CloseReason;
 use tokio::time::timeout;
 
 use super::App;
 
 /// What closing the links may take beyond the time over which it is spread.
-const LINKS_GRACE: Duration = Duration::from_secs(3);
+const LINKS_GRACE: Duration = Duration::from_secs(4);
 /// How long calls under way may take once no client is left.
 const CALLS: Duration = Duration::from_secs(5);
 /// How long one of the last steps may take.
@@ -22,6 +23,10 @@ impl App {
         hub.stop();
         tracing::info!(connections = hub.connection_count(), over = ?over, "closing connections");
         within("closing connections", over + LINKS_GRACE, gateway.drain(over)).await;
+        let left = hub.disconnect_all(CloseReason::ShuttingDown);
+        if left > 0 {
+            tracing::warn!(left, "some clients did not read what waited for them and were given up");
+        }
 
         tracing::info!("stopping plugins");
         let stopping = tokio::task::spawn_blocking(move || host.stop(CALLS));

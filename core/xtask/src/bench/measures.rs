@@ -19,6 +19,8 @@ pub(super) enum Measure {
     Last,
     /// All are back after all were dropped at once.
     Storm,
+    /// The most memory in that storm against the memory before it.
+    Peak,
 }
 
 /// How far a figure may go.
@@ -40,8 +42,16 @@ pub(super) enum Size {
 }
 
 impl Measure {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Memory, Self::Waves, Self::Strict, Self::Four, Self::Wide, Self::Last, Self::Storm];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Memory,
+        Self::Waves,
+        Self::Strict,
+        Self::Four,
+        Self::Wide,
+        Self::Last,
+        Self::Storm,
+        Self::Peak,
+    ];
 
     /// One word, for the command line.
     pub(super) fn word(self) -> &'static str {
@@ -53,6 +63,7 @@ impl Measure {
             Self::Wide => "wide",
             Self::Last => "last",
             Self::Storm => "storm",
+            Self::Peak => "peak",
         }
     }
 
@@ -78,13 +89,18 @@ impl Measure {
                 format!("p99 to the last of {} at a tenth of saturation, ms", if quick { 200 } else { 1000 })
             }
             Self::Storm => format!("{} dropped at once, all back, s", if quick { 200 } else { 10_000 }),
+            Self::Peak => {
+                format!("memory peak with {} coming back, against steady", if quick { 200 } else { 10_000 })
+            }
         }
     }
 
     /// Servers that it makes sense for: the bare loop keeps no sessions, so it is no floor for memory.
     pub(super) fn servers(self) -> &'static [Kind] {
         match self {
-            Self::Memory | Self::Waves | Self::Storm => &[Kind::Exedra, Kind::Socketioxide, Kind::Node],
+            Self::Memory | Self::Waves | Self::Storm | Self::Peak => {
+                &[Kind::Exedra, Kind::Socketioxide, Kind::Node]
+            }
             _ => &[Kind::Epoll, Kind::Exedra, Kind::Socketioxide, Kind::Node],
         }
     }
@@ -97,6 +113,7 @@ impl Measure {
             Self::Four => Aim::OfFloor(0.4),
             Self::Last => Aim::Absolute(3.0),
             Self::Storm => Aim::Absolute(10.0),
+            Self::Peak => Aim::Absolute(1.5),
         }
     }
 
@@ -120,8 +137,8 @@ impl Measure {
                 let events = (rate * seconds).ceil().max(10.0);
                 format!("fan-out -n {members} --events {events} --warm-up 20 --rate {rate:.1}")
             }
-            (Self::Storm, false) => "storm -n 10000".to_owned(),
-            (Self::Storm, true) => "storm -n 200".to_owned(),
+            (Self::Storm | Self::Peak, false) => "storm -n 10000".to_owned(),
+            (Self::Storm | Self::Peak, true) => "storm -n 200".to_owned(),
         };
         line.split(' ').map(str::to_owned).collect()
     }
@@ -134,6 +151,7 @@ impl Measure {
             Self::Strict | Self::Four | Self::Wide => ("/figures/cpu_per_delivery/value", 1.0),
             Self::Last => ("/latencies/last/p99", 1e-3),
             Self::Storm => ("/figures/all_back/value", 1.0),
+            Self::Peak => ("/figures/rss_peak_to_steady/value", 1.0),
         }
     }
 }
