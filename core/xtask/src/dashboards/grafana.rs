@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::model::{Dashboard, Kind, Marks, Panel, Query, Row};
 
-/// Grafana 11.6 writes this version; newer ones read it and bring it up themselves.
-const SCHEMA: u32 = 41;
+/// The last version of classic files, as Grafana 12 writes them; later ones turn it into their own when they read it.
+const SCHEMA: u32 = 42;
 /// All dashboards have this tag, by which they link to each other.
 const TAG: &str = "exedra";
 const COLUMNS: u32 = 24;
@@ -78,12 +78,13 @@ fn variables(by_plugin: bool) -> Vec<Value> {
     list
 }
 
+/// "All" is what the query finds, never a pattern for everything: `up` and `process_…` are also other jobs'.
 fn variable(name: &str, label: &str, query: &str) -> Value {
     json!({
         "name": name, "label": label, "type": "query", "datasource": source(), "definition": query,
         "query": { "qryType": 1, "query": query, "refId": "PrometheusVariableQueryEditor-VariableQuery" },
         "current": { "text": ["All"], "value": ["$__all"] },
-        "allValue": ".+", "includeAll": true, "multi": true, "hide": 0, "options": [], "refresh": 2, "regex": "",
+        "includeAll": true, "multi": true, "hide": 0, "options": [], "refresh": 2, "regex": "",
         "skipUrlSync": false, "sort": 1,
     })
 }
@@ -193,8 +194,7 @@ fn target(kind: Kind, query: &Query, at: char) -> Value {
 }
 
 fn defaults(panel: &Panel) -> Value {
-    let mut made =
-        json!({ "unit": panel.unit.id(), "min": 0, "thresholds": thresholds(panel), "mappings": [] });
+    let mut made = json!({ "unit": panel.unit.id(), "min": 0, "thresholds": thresholds(panel), "mappings": [], "noValue": "–" });
     match panel.kind {
         Kind::Lines | Kind::Stack => {
             made["color"] = json!({ "mode": "palette-classic" });

@@ -13,8 +13,8 @@ pub(crate) fn dashboard() -> Dashboard {
     .row("Turned away", turned_away())
     .row("Events", events())
     .row("Delivery", delivery())
-    .row("Links", links())
-    .row("Recovery", recovery())
+    .folded("Links", links())
+    .folded("Recovery", recovery())
 }
 
 fn connections() -> [Panel; 4] {
