@@ -178,7 +178,10 @@ fn columns(queries: &[Query]) -> BTreeMap<String, &str> {
 
 fn more(slug: &str) -> Value {
     let url = format!("/d/{}?${{__url_time_range}}&${{__all_variables}}", uid(slug));
-    json!({ "title": "More of this", "url": url, "targetBlank": false })
+    json!({
+        "type": "link", "title": "More of this", "url": url, "targetBlank": false, "tooltip": "", "icon": "",
+        "tags": [], "asDropdown": false, "includeVars": false, "keepTime": false,
+    })
 }
 
 fn target(kind: Kind, query: &Query, at: char) -> Value {
@@ -238,6 +241,7 @@ fn options(panel: &Panel) -> Value {
         Kind::Stat | Kind::Light => json!({
             "reduceOptions": newest, "colorMode": "value", "orientation": "auto", "textMode": "auto",
             "justifyMode": "auto", "graphMode": if panel.kind == Kind::Stat { "area" } else { "none" },
+            "percentChangeColorMode": "standard", "showPercentChange": false, "wideLayout": true,
         }),
         Kind::Lines | Kind::Stack => json!({
             "legend": { "displayMode": "table", "placement": "bottom", "showLegend": true, "calcs": ["lastNotNull", "max"] },
@@ -245,14 +249,19 @@ fn options(panel: &Panel) -> Value {
         }),
         Kind::Heatmap => json!({
             "calculate": false, "cellGap": 1, "yAxis": { "unit": panel.unit.id(), "axisPlacement": "left" },
-            "color": { "mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5, "fill": "dark-orange" },
+            "color": { "mode": "scheme", "scheme": "Oranges", "steps": 64, "exponent": 0.5, "reverse": false, "fill": "dark-orange" },
             "rowsFrame": { "layout": "auto" }, "legend": { "show": true }, "showValue": "never",
             "tooltip": { "mode": "single", "yHistogram": true }, "filterValues": { "le": 1e-9 },
+            "exemplars": { "color": "purple" },
         }),
         Kind::Bars => json!({
             "reduceOptions": newest, "displayMode": "basic", "orientation": "horizontal", "showUnfilled": true,
-            "valueMode": "color", "minVizHeight": 10, "minVizWidth": 0, "namePlacement": "auto", "sizing": "auto",
+            "valueMode": "color", "minVizHeight": 10, "maxVizHeight": 300, "minVizWidth": 0,
+            "legend": { "calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": false },
+             "namePlacement": "auto", "sizing": "auto",
         }),
-        Kind::Table => json!({ "showHeader": true, "cellHeight": "sm", "footer": { "show": false } }),
+        Kind::Table => {
+            json!({ "showHeader": true, "cellHeight": "sm", "frameIndex": 0, "showTypeIcons": false })
+        }
     }
 }
