@@ -258,7 +258,7 @@ fn options(panel: &Panel) -> Value {
             "reduceOptions": newest, "displayMode": "basic", "orientation": "horizontal", "showUnfilled": true,
             "valueMode": "color", "minVizHeight": 10, "maxVizHeight": 300, "minVizWidth": 0,
             "legend": { "calcs": [], "displayMode": "list", "placement": "bottom", "showLegend": false },
-             "namePlacement": "auto", "sizing": "auto",
+            "namePlacement": "auto", "sizing": "auto",
         }),
         Kind::Table => {
             json!({ "showHeader": true, "cellHeight": "sm", "frameIndex": 0, "showTypeIcons": false })
