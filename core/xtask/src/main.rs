@@ -1,13 +1,15 @@
 //! The repository's chores, run as `cargo xtask …`.
 //!
 //! `run` shows the hub at work, `test` runs every test there is and installs what it needs, `soak` runs the long
-//! forms, `fuzz` looks for inputs that break the hub, `bench` measures it beside others, `suites` runs the official
-//! protocol suites from folders the caller has. It only starts other programs: nothing of the hub is linked in, so that what is tested is the binary people run.
+//! forms, `fuzz` looks for inputs that break the hub, `bench` measures it beside others, `dashboards` writes the
+//! Grafana dashboards, `suites` runs the official protocol suites from folders the caller has. Nothing of the hub is
+//! linked in: what is tested is what people run.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool answers on stdout")]
 
 mod archive;
 mod bench;
+mod dashboards;
 mod demo;
 mod fuzz;
 mod report;
@@ -59,6 +61,12 @@ enum Chore {
     Fuzz(fuzz::Fuzz),
     /// Measure Exedra beside socketioxide, Node's socket.io and a bare epoll loop; writes target/bench
     Bench(bench::Bench),
+    /// Write the Grafana dashboards of dashboards/grafana as they are described in this tool
+    Dashboards {
+        /// Write nothing; fail when a committed file differs
+        #[arg(long)]
+        check: bool,
+    },
     /// Run the official Engine.IO and Socket.IO protocol suites, unmodified, from folders given here
     Suites {
         /// Folder of the Engine.IO v4 suite (with package.json and test-suite.js)
@@ -97,6 +105,7 @@ fn chore(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Soak { filter } => steps::run(&workspace, &filter, steps::Length::Long),
         Chore::Fuzz(fuzz) => fuzz::run(&workspace, &fuzz),
         Chore::Bench(bench) => bench::run(&workspace, &bench),
+        Chore::Dashboards { check } => dashboards::run(&workspace, check),
         Chore::Suites { engineio, socketio } => {
             suites::run(&workspace, engineio.as_deref(), socketio.as_deref())
         }

@@ -1,21 +1,16 @@
 // What Prometheus sees: a page that promtool accepts, counters that start at 0, and a real Prometheus that scrapes it
 // with the scrape configuration we ship.
-// Needs: Prometheus.
+// Needs: Nats, Prometheus.
 
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { test } from "node:test";
 
 import { connectClient, newMeeting } from "./harness/client.mjs";
-import { MEETINGS, ROOT, startHub } from "./harness/hub.mjs";
-import { freePort, listening, Program, run, tool } from "./harness/process.mjs";
+import { MEETINGS, startHub } from "./harness/hub.mjs";
+import { promtool, SHIPPED, startPrometheus } from "./harness/prometheus.mjs";
+import { startHouse, traffic } from "./harness/traffic.mjs";
 import { mint } from "./harness/tokens.mjs";
 import { until } from "./harness/wait.mjs";
-
-/** Written on the scrape configuration we ship. */
-const SHIPPED_TARGET = "127.0.0.1:9464";
 
 const FAMILIES = [
   "exedra_build_info",
@@ -45,9 +40,15 @@ const FAMILIES = [
   "exedra_plugin_call_seconds",
   "exedra_plugin_panics_total",
   "exedra_plugin_generation",
+  "exedra_recoveries_total",
+  "exedra_recoverable_sessions",
+  "exedra_recovery_bytes",
+  "exedra_config_last_reload_successful",
   "process_cpu_seconds_total",
   "process_resident_memory_bytes",
   "process_open_fds",
+  "process_max_fds",
+  "process_start_time_seconds",
 ];
 
 const page = async (hub) => {
@@ -65,21 +66,32 @@ async function someTraffic(t, hub) {
   return ann;
 }
 
-async function promtool(text) {
-  const checked = await run(tool("PROMTOOL"), ["check", "metrics"], { input: text });
-  assert.equal(checked.code, 0, `promtool: ${checked.stdout}${checked.stderr}`);
+async function accepted(text) {
+  const { code, said } = await promtool(["check", "metrics"], { input: text });
+  assert.equal(code, 0, `promtool: ${said}`);
+  assert.equal(said, "");
 }
 
 test("promtool accepts the page", { timeout: 60_000 }, async (t) => {
   const hub = await startHub(t, MEETINGS);
-  await promtool(await page(hub));
+  await accepted(await page(hub));
   await someTraffic(t, hub);
-  await promtool(await page(hub));
+  await accepted(await page(hub));
+});
+
+test("promtool accepts all plugins", { timeout: 120_000 }, async (t) => {
+  const house = await startHouse(t);
+  await accepted(await page(house.hub));
+  const before = (await house.hub.metrics()).size;
+  assert.ok(before < 2_000, `${before} series for five plugins`);
+  await traffic(t, house);
+  await accepted(await page(house.hub));
+  assert.equal((await house.hub.metrics()).size, before, "work makes no series");
 });
 
 test("promtool control objects", { timeout: 60_000 }, async () => {
-  const checked = await run(tool("PROMTOOL"), ["check", "metrics"], { input: "exedra_x{ 1\n" });
-  assert.notEqual(checked.code, 0);
+  const pages = ["exedra_x{ 1\n", "# TYPE exedra_x counter\nexedra_x 1\n"];
+  for (const input of pages) assert.notEqual((await promtool(["check", "metrics"], { input })).code, 0, input);
 });
 
 test("counters exist at zero", { timeout: 60_000 }, async (t) => {
@@ -136,41 +148,14 @@ test("no label takes a user's value", { timeout: 60_000 }, async (t) => {
 test("real Prometheus scrapes the hub", { timeout: 120_000 }, async (t) => {
   const hub = await startHub(t, MEETINGS);
   await someTraffic(t, hub);
-  const dir = mkdtempSync(path.join(tmpdir(), "exedra-prometheus-"));
-  t.after(() => rmSync(dir, { recursive: true, force: true }));
-  const shipped = readFileSync(path.join(ROOT, "dashboards/prometheus.yml"), "utf8");
-  assert.ok(shipped.includes(SHIPPED_TARGET));
-  const config = path.join(dir, "prometheus.yml");
-  const sooner = shipped.replaceAll(/(scrape_interval|scrape_timeout|evaluation_interval): \S+/g, "$1: 1s");
-  writeFileSync(config, sooner.replace(SHIPPED_TARGET, new URL(hub.admin).host));
-
-  const port = await freePort();
-  const prometheus = new Program(tool("PROMETHEUS"), [
-    `--config.file=${config}`,
-    `--storage.tsdb.path=${dir}/data`,
-    `--web.listen-address=127.0.0.1:${port}`,
-  ]);
-  t.after(() => prometheus.end());
-  await listening(prometheus, port);
-
-  const query = async (expression) => {
-    const url = `http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expression)}`;
-    const answer = await fetch(url).then((response) => response.json(), () => undefined);
-    return answer?.data?.result ?? [];
-  };
-  const value = async (expression) => (await query(expression)).map((one) => Number(one.value[1]));
-  await until(async () => (await query("exedra_build_info")).length === 1, {
-    within: 30_000,
-    what: () => `exedra_build_info:\n${prometheus.log()}`,
-  });
-  const [build] = await query("exedra_build_info");
+  const prometheus = await startPrometheus(t, hub);
+  const [build] = await prometheus.series("exedra_build_info");
   assert.match(build.metric.version, /^\d+\.\d+\.\d+/);
-  assert.deepEqual(await value("up"), [1]);
-  assert.deepEqual(await value("sum(exedra_connections)"), [1]);
+  assert.deepEqual(await prometheus.values("up"), [1]);
+  assert.deepEqual(await prometheus.values("sum(exedra_connections)"), [1]);
 });
 
 test("shipped scrape file is valid", { timeout: 60_000 }, async () => {
-  const file = path.join(ROOT, "dashboards/prometheus.yml");
-  const checked = await run(tool("PROMTOOL"), ["check", "config", file]);
-  assert.equal(checked.code, 0, `promtool: ${checked.stdout}${checked.stderr}`);
+  const { code, said } = await promtool(["check", "config", "prometheus.yml"], { cwd: SHIPPED });
+  assert.equal(code, 0, `promtool: ${said}`);
 });
