@@ -79,6 +79,9 @@ pub enum Scenario {
         /// How long to wait for the last one
         #[arg(long, default_value = "2m", value_parser = humantime::parse_duration)]
         patience: Duration,
+        /// They get their sessions back, with so many events that they missed, each once and in order
+        #[arg(long, value_name = "EVENTS")]
+        recover: Option<u64>,
         /// What all scenarios share.
         #[command(flatten)]
         common: Common,

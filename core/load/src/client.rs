@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use crate::{LoadError, target::Target};
-pub(crate) use packet::{Heard, Packets};
+pub(crate) use packet::{Heard, Packets, Ticket};
 
 /// Largest message that a server may send us.
 const MAX_MESSAGE: usize = 16 << 20;
@@ -41,14 +41,17 @@ pub(crate) struct Client {
     heard: VecDeque<String>,
     packets: Arc<Packets>,
     last_ack: u64,
+    /// None where the server cannot give a session back. Boxed: most runs have none.
+    ticket: Option<Box<Ticket>>,
 }
 
 impl Client {
-    /// Connects, opens a session and joins the namespace.
+    /// Connects, opens a session and joins the namespace; with a ticket, as a client whose link broke.
     pub(crate) async fn connect(
         target: &Target,
         packets: &Arc<Packets>,
         index: usize,
+        ticket: Option<&Ticket>,
     ) -> Result<Self, LoadError> {
         let token = target.token(index)?;
         let opened = handshake::open(target, index).await.map_err(|why| LoadError::Connect { index, why })?;
@@ -58,9 +61,10 @@ impl Client {
             heard: VecDeque::new(),
             packets: packets.clone(),
             last_ack: 0,
+            ticket: None,
         };
         client.consume(&opened.early)?;
-        client.greet(token.as_deref()).await.map_err(|error| match error {
+        client.greet(token.as_deref(), ticket).await.map_err(|error| match error {
             LoadError::Usage(_) => error,
             error => LoadError::Connect { index, why: error.to_string() },
         })?;
@@ -68,15 +72,19 @@ impl Client {
     }
 
     /// From the server's OPEN to its CONNECT.
-    async fn greet(&mut self, token: Option<&str>) -> Result<(), LoadError> {
+    async fn greet(&mut self, token: Option<&str>, ticket: Option<&Ticket>) -> Result<(), LoadError> {
         match self.next().await? {
             Heard::Open => {}
             other => return Err(LoadError::Protocol(format!("{other:?} instead of OPEN"))),
         }
-        let connect = self.packets.connect(token);
+        let connect = self.packets.connect(token, ticket);
         self.send(&connect).await?;
         match self.next().await? {
-            Heard::Connected => Ok(()),
+            Heard::Connected(pid) => {
+                let offset = ticket.and_then(|ticket| ticket.offset.clone());
+                self.ticket = pid.map(|pid| Box::new(Ticket { pid, offset }));
+                Ok(())
+            }
             other => Err(LoadError::Protocol(format!("{other:?} instead of CONNECT"))),
         }
     }
@@ -112,10 +120,28 @@ impl Client {
             while let Some(text) = self.heard.pop_front() {
                 match self.packets.hear(text)? {
                     Heard::Ping => self.send("3").await?,
-                    heard => return Ok(heard),
+                    heard => {
+                        self.note_offset(&heard);
+                        return Ok(heard);
+                    }
                 }
             }
             self.read().await?;
+        }
+    }
+
+    /// What this client would show to have its session back.
+    pub(crate) fn ticket(&self) -> Option<&Ticket> {
+        self.ticket.as_deref()
+    }
+
+    fn note_offset(&mut self, heard: &Heard) {
+        if let (Some(ticket), Heard::Event(arguments)) = (&mut self.ticket, heard)
+            && let Ok(arguments) = serde_json::from_str::<Vec<&RawValue>>(arguments)
+            && let Some(last) = arguments.last()
+            && let Ok(text) = serde_json::from_str(last.get())
+        {
+            ticket.offset = Some(text);
         }
     }
 

@@ -16,7 +16,7 @@ use tokio::{sync::Semaphore, task::JoinSet};
 use crate::{
     LoadError,
     board::histogram,
-    client::{Client, Packets},
+    client::{Client, Packets, Ticket},
     progress::Progress,
     target::Target,
 };
@@ -55,18 +55,27 @@ impl Fleet {
 
     /// One more client, in no room.
     pub(crate) async fn client(&self) -> Result<Client, LoadError> {
-        Client::connect(&self.target, &self.packets, self.number()).await
+        Client::connect(&self.target, &self.packets, self.number(), None).await
     }
 
     /// Connects client number `index` and joins it to a room.
     pub(crate) async fn member(&self, index: usize, room: &str) -> Result<Client, LoadError> {
-        let mut client = Client::connect(&self.target, &self.packets, index).await?;
+        let mut client = Client::connect(&self.target, &self.packets, index, None).await?;
         let join = &self.target.common.join;
         if join != "-" {
             let answered = client.call(join, &room_argument(room)).await;
             answered.map_err(|error| LoadError::Connect { index, why: format!("{join}: {error}") })?;
         }
         Ok(client)
+    }
+
+    /// Connects client number `index` again, which must get its session back.
+    pub(crate) async fn returning(&self, index: usize, ticket: &Ticket) -> Result<Client, LoadError> {
+        let client = Client::connect(&self.target, &self.packets, index, Some(ticket)).await?;
+        match client.ticket() {
+            Some(now) if now.pid == ticket.pid => Ok(client),
+            _ => Err(LoadError::Lost(format!("client {index} did not get its session back"))),
+        }
     }
 
     /// Lets `count` clients in, at the rate and concurrency of the arguments, each into the room that `room` names.

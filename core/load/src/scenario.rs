@@ -43,8 +43,8 @@ pub(crate) async fn run(args: &LoadArgs, target: Target) -> Result<Report, LoadE
             };
             fan_out::run(&fleet, server, &plan).await
         }
-        Scenario::Storm { connections, patience, .. } => {
-            storm::run(&fleet, server, *connections, *patience).await
+        Scenario::Storm { connections, patience, recover, .. } => {
+            storm::run(&fleet, server, *connections, *patience, *recover).await
         }
         Scenario::Churn { connections, waves, .. } => churn::run(&fleet, server, *connections, *waves).await,
         Scenario::Mixed { members, rooms, rate, asks, visitors, duration, .. } => {

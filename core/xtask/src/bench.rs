@@ -39,7 +39,7 @@ pub(crate) struct Bench {
     /// Measure what is built already
     #[arg(long)]
     no_build: bool,
-    /// Only these: memory, waves, strict, four, wide, last, storm
+    /// Only these: memory, waves, strict, four, wide, last, storm, peak, returns, returns-peak
     only: Vec<String>,
 }
 
@@ -114,7 +114,8 @@ impl Found {
         }
         let arguments = measure.arguments(size, self.saturation.get(kind.name()).copied());
         let doing = || format!("{} on {}", arguments.join(" "), kind.name());
-        let report = yard.load(&yard.start(kind)?, &arguments).with_context(doing)?;
+        let server = yard.start_with(kind, measure.settings())?;
+        let report = yard.load(&server, &arguments).with_context(doing)?;
         if measure == Measure::Four {
             self.note_saturation(kind, &report);
         }

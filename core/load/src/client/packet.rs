@@ -1,7 +1,7 @@
 //! Socket.IO packets inside of Engine.IO messages, of one namespace: what a load tester says and hears.
 
 use exedra_wire::engineio::{Kind, split};
-use serde_json::{json, value::RawValue};
+use serde_json::{Map, Value, json, value::RawValue};
 
 use crate::LoadError;
 
@@ -12,12 +12,21 @@ pub(crate) enum Heard {
     Open,
     /// A heartbeat, to be answered.
     Ping,
-    /// The namespace let us in.
-    Connected,
+    /// The namespace let us in; by what a lost session is found again, where the server has that.
+    Connected(Option<String>),
     /// An event: its arguments, name first, as a JSON array.
     Event(String),
     /// The answer to an event of ours: its number, and the arguments as a JSON array.
     Ack(u64, String),
+}
+
+/// What a client shows to have its session back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ticket {
+    /// What the server gave it.
+    pub(crate) pid: String,
+    /// The last argument of the last event whose last argument was text, as stock clients take it.
+    pub(crate) offset: Option<String>,
 }
 
 /// Writes and reads the packets of one namespace.
@@ -34,12 +43,18 @@ impl Packets {
         Self { namespace }
     }
 
-    /// Knocks at the namespace.
-    pub(crate) fn connect(&self, token: Option<&str>) -> String {
-        match token {
-            Some(token) => format!("40{}{}", self.namespace, json!({ "token": token })),
-            None => format!("40{}", self.namespace),
+    /// Knocks at the namespace; with a ticket, to have a session back.
+    pub(crate) fn connect(&self, token: Option<&str>, ticket: Option<&Ticket>) -> String {
+        let mut auth = Map::new();
+        if let Some(token) = token {
+            auth.insert("token".to_owned(), token.into());
         }
+        if let Some(Ticket { pid, offset }) = ticket {
+            auth.insert("pid".to_owned(), pid.as_str().into());
+            auth.insert("offset".to_owned(), offset.clone().into());
+        }
+        let auth = if auth.is_empty() { String::new() } else { Value::Object(auth).to_string() };
+        format!("40{}{auth}", self.namespace)
     }
 
     /// An event with one argument.
@@ -66,7 +81,7 @@ impl Packets {
         let rest = content.strip_prefix(&self.namespace);
         let rest = rest.ok_or_else(|| protocol(&format!("another namespace: {text}")))?;
         match packet {
-            Some(b'0') => Ok(Heard::Connected),
+            Some(b'0') => Ok(Heard::Connected(pid(rest))),
             Some(b'1') => Err(LoadError::Ended("the server put the client out".to_owned())),
             Some(b'2') if rest.starts_with('[') => {
                 text.drain(..text.len() - rest.len());
@@ -84,6 +99,12 @@ impl Packets {
     }
 }
 
+/// The `pid` in the payload of a CONNECT.
+fn pid(payload: &str) -> Option<String> {
+    let payload: Value = serde_json::from_str(payload).ok()?;
+    payload["pid"].as_str().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,10 +120,12 @@ mod tests {
     #[test]
     fn packets_are_written_as_servers_read_them() {
         let bench = Packets::new("/bench");
-        assert_eq!(bench.connect(Some("t")), r#"40/bench,{"token":"t"}"#);
+        assert_eq!(bench.connect(Some("t"), None), r#"40/bench,{"token":"t"}"#);
         assert_eq!(bench.event("join", &raw("1"), Some(7)), r#"42/bench,7["join",1]"#);
         let main = Packets::new("/");
-        assert_eq!(main.connect(None), "40");
+        assert_eq!(main.connect(None, None), "40");
+        let ticket = Ticket { pid: "p".to_owned(), offset: Some("o".to_owned()) };
+        assert_eq!(main.connect(None, Some(&ticket)), r#"40{"pid":"p","offset":"o"}"#);
         assert_eq!(main.event("a\"b", &raw("{}"), None), r#"42["a\"b",{}]"#);
     }
 
@@ -110,7 +133,8 @@ mod tests {
     fn packets_are_read() {
         assert_eq!(hear("0{}"), Ok(Heard::Open));
         assert_eq!(hear("2"), Ok(Heard::Ping));
-        assert_eq!(hear(r#"40/bench,{"sid":"x"}"#), Ok(Heard::Connected));
+        assert_eq!(hear(r#"40/bench,{"sid":"x"}"#), Ok(Heard::Connected(None)));
+        assert_eq!(hear(r#"40/bench,{"sid":"x","pid":"p"}"#), Ok(Heard::Connected(Some("p".to_owned()))));
         assert_eq!(hear(r#"42/bench,["tick",1]"#), Ok(Heard::Event(r#"["tick",1]"#.to_owned())));
         assert_eq!(hear("43/bench,12[{}]"), Ok(Heard::Ack(12, "[{}]".to_owned())));
         assert_eq!(Packets::new("/").hear(r#"42["a"]"#.into()), Ok(Heard::Event(r#"["a"]"#.to_owned())));

@@ -1,6 +1,8 @@
 //! All clients lose their connection in the same moment and come back as stock clients do: after a second, give or
 //! take half of it, doubling with every failure up to five.
 
+mod story;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -12,9 +14,15 @@ use tokio::{sync::watch, task::JoinSet};
 
 use super::{SETTLE, connecting, memory, report, sample};
 use crate::{
-    LoadError, Report, Unit, board::histogram, client::Client, fleet::Fleet, fleet::micros, process::Server,
+    LoadError, Report, Unit,
+    board::histogram,
+    client::{Client, Heard},
+    fleet::{Fleet, micros},
+    process::Server,
     progress::Progress,
 };
+
+use story::Story;
 
 /// `reconnectionDelay` of socket.io-client.
 const DELAY: Duration = Duration::from_secs(1);
@@ -31,6 +39,8 @@ const ROOM: &str = "storm";
 struct Back {
     times: Mutex<Histogram<u64>>,
     failures: Mutex<u64>,
+    /// What sessions that come back are held to; none when clients begin anew.
+    story: Option<Story>,
 }
 
 pub(super) async fn run(
@@ -38,6 +48,7 @@ pub(super) async fn run(
     server: Option<Server>,
     connections: usize,
     patience: Duration,
+    recover: Option<u64>,
 ) -> Result<Report, LoadError> {
     let mut report = report(fleet, server, "storm", "back");
     let before = sample(server)?;
@@ -46,18 +57,35 @@ pub(super) async fn run(
     let steady = sample(server)?;
     memory(&mut report, before, steady, connections);
 
-    let back = Arc::new(Back { times: Mutex::new(histogram()), failures: Mutex::new(0) });
+    let story = recover.map(|missed| Story::new(ROOM, missed));
+    let back = Arc::new(Back { times: Mutex::new(histogram()), failures: Mutex::new(0), story });
     let (drop_all, dropped) = watch::channel(None);
     let mut riders = JoinSet::new();
     for (index, client) in clients.into_iter().enumerate() {
         riders.spawn(ride(fleet.clone(), back.clone(), dropped.clone(), index, client));
     }
+    let mut speaker = match &back.story {
+        Some(story) => {
+            let mut speaker = fleet.client().await?;
+            story.begin(fleet, &mut speaker, connections).await?;
+            Some((speaker, story))
+        }
+        None => None,
+    };
     tokio::task::yield_now().await;
     // The kernel keeps the peak, so that none between two looks is missed.
     server.map(Server::forget_peak).transpose()?;
     let start = Instant::now();
     drop_all.send_replace(Some(start));
+    if let Some((speaker, story)) = &mut speaker {
+        story.go_on(fleet, speaker).await?;
+    }
     wait(fleet, &back, connections, patience).await?;
+    if let Some((speaker, story)) = &mut speaker {
+        story.end(fleet, speaker, connections).await?;
+        report.count("recovered", connections as u64);
+        report.count("missed_and_made_up", recover.unwrap_or_default() * connections as u64);
+    }
     let after = sample(server)?;
 
     let times = back.times.lock().clone();
@@ -82,29 +110,64 @@ async fn ride(
     index: usize,
     mut client: Client,
 ) {
+    let mut heard = 0;
     let dropped_at = tokio::select! {
-        _ = alive(&mut client) => return, // counted as missing: it will never be back
+        () = live(&mut client, &back, &mut heard) => return, // counted as missing: it will never be back
         dropped = dropped.wait_for(Option::is_some) => dropped.ok().and_then(|dropped| *dropped),
     };
+    let ticket = client.ticket().filter(|_| back.story.is_some()).cloned();
+    if let (Some(story), None) = (&back.story, &ticket) {
+        return story.fail(LoadError::Failed("the server gives no sessions back".to_owned()));
+    }
     drop(client);
     let Some(dropped_at) = dropped_at else { return };
     let mut attempt = 0;
     let mut client = loop {
         tokio::time::sleep(back_off(attempt, rand::random())).await;
-        match Box::pin(fleet.member(index, ROOM)).await {
-            Ok(client) => break client,
-            Err(_) => {
+        let client = match &ticket {
+            Some(ticket) => Box::pin(fleet.returning(index, ticket)).await,
+            None => Box::pin(fleet.member(index, ROOM)).await,
+        };
+        match (client, &back.story) {
+            (Ok(client), _) => break client,
+            (Err(error @ LoadError::Lost(_)), Some(story)) => return story.fail(error),
+            (Err(_), _) => {
                 attempt += 1;
                 *back.failures.lock() += 1;
             }
         }
     };
+    while back.story.as_ref().is_some_and(|story| !story.is_caught_up(heard)) {
+        if !listen(&mut client, &back, &mut heard).await {
+            return;
+        }
+    }
     back.times.lock().saturating_record(micros(dropped_at.elapsed()));
-    alive(&mut client).await;
+    live(&mut client, &back, &mut heard).await;
 }
 
-async fn alive(client: &mut Client) {
-    while client.next().await.is_ok() {}
+/// Until the connection ends.
+async fn live(client: &mut Client, back: &Back, heard: &mut u64) {
+    while listen(client, back, heard).await {}
+}
+
+/// The next thing that the server says; false when that was the last, or a wrong one.
+async fn listen(client: &mut Client, back: &Back, heard: &mut u64) -> bool {
+    let (said, story) = match (client.next().await, &back.story) {
+        (Ok(said), Some(story)) => (said, story),
+        (said, _) => return said.is_ok(),
+    };
+    let Heard::Event(arguments) = said else { return true };
+    match story.hear(*heard, &arguments) {
+        Ok(now) => {
+            *heard = now;
+            true
+        }
+        Err(error) => {
+            story.fail(error);
+            false
+        }
+    }
 }
 
 /// How long a stock client waits before its attempt number `attempt`; `chance` is between 0 and 1.
@@ -126,6 +189,7 @@ async fn wait(
         let now = back.times.lock().len();
         progress.add(now - seen);
         seen = now;
+        back.story.as_ref().map_or(Ok(()), Story::check)?;
         if seen == connections as u64 {
             return Ok(());
         }

@@ -50,6 +50,12 @@ fn fan_out_runs_at_a_rate_or_with_some_in_flight() {
 }
 
 #[test]
+fn sessions_that_do_not_come_back_are_noticed() {
+    let failed = run(Fault::None, "storm -n 5 --recover 3").unwrap_err();
+    assert!(failed.to_string().contains("no sessions back"), "{failed}");
+}
+
+#[test]
 fn all_come_back_after_a_storm() {
     let report = run(Fault::None, "storm -n 20").unwrap();
     assert_eq!(report.latencies["back"].count, 20);

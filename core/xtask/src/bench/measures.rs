@@ -21,6 +21,10 @@ pub(super) enum Measure {
     Storm,
     /// The most memory in that storm against the memory before it.
     Peak,
+    /// All are back with their sessions and what they missed; only the hub has that.
+    Returns,
+    /// The most memory while they come back so, against memory before.
+    ReturnsPeak,
 }
 
 /// How far a figure may go.
@@ -42,7 +46,7 @@ pub(super) enum Size {
 }
 
 impl Measure {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Memory,
         Self::Waves,
         Self::Strict,
@@ -51,6 +55,8 @@ impl Measure {
         Self::Last,
         Self::Storm,
         Self::Peak,
+        Self::Returns,
+        Self::ReturnsPeak,
     ];
 
     /// One word, for the command line.
@@ -64,6 +70,8 @@ impl Measure {
             Self::Last => "last",
             Self::Storm => "storm",
             Self::Peak => "peak",
+            Self::Returns => "returns",
+            Self::ReturnsPeak => "returns-peak",
         }
     }
 
@@ -89,6 +97,12 @@ impl Measure {
                 format!("p99 to the last of {} at a tenth of saturation, ms", if quick { 200 } else { 1000 })
             }
             Self::Storm => format!("{} dropped at once, all back, s", if quick { 200 } else { 10_000 }),
+            Self::Returns => {
+                format!("{} dropped at once, all back and recovered, s", if quick { 200 } else { 10_000 })
+            }
+            Self::ReturnsPeak => {
+                format!("memory peak with {} recovering, against steady", if quick { 200 } else { 10_000 })
+            }
             Self::Peak => {
                 format!("memory peak with {} coming back, against steady", if quick { 200 } else { 10_000 })
             }
@@ -98,6 +112,7 @@ impl Measure {
     /// Servers that it makes sense for: the bare loop keeps no sessions, so it is no floor for memory.
     pub(super) fn servers(self) -> &'static [Kind] {
         match self {
+            Self::Returns | Self::ReturnsPeak => &[Kind::Exedra],
             Self::Memory | Self::Waves | Self::Storm | Self::Peak => {
                 &[Kind::Exedra, Kind::Socketioxide, Kind::Node]
             }
@@ -112,8 +127,16 @@ impl Measure {
             Self::Strict | Self::Wide => Aim::OfFloor(1.05),
             Self::Four => Aim::OfFloor(0.4),
             Self::Last => Aim::Absolute(3.0),
-            Self::Storm => Aim::Absolute(10.0),
-            Self::Peak => Aim::Absolute(1.5),
+            Self::Storm | Self::Returns => Aim::Absolute(10.0),
+            Self::Peak | Self::ReturnsPeak => Aim::Absolute(1.5),
+        }
+    }
+
+    /// Settings of the hub that others do not need.
+    pub(super) fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Returns | Self::ReturnsPeak => &["--set", "socketio.recovery=true"],
+            _ => &[],
         }
     }
 
@@ -137,6 +160,8 @@ impl Measure {
                 let events = (rate * seconds).ceil().max(10.0);
                 format!("fan-out -n {members} --events {events} --warm-up 20 --rate {rate:.1}")
             }
+            (Self::Returns | Self::ReturnsPeak, false) => "storm -n 10000 --recover 20".to_owned(),
+            (Self::Returns | Self::ReturnsPeak, true) => "storm -n 200 --recover 20".to_owned(),
             (Self::Storm | Self::Peak, false) => "storm -n 10000".to_owned(),
             (Self::Storm | Self::Peak, true) => "storm -n 200".to_owned(),
         };
@@ -150,8 +175,8 @@ impl Measure {
             Self::Waves => ("/figures/growth/value", 1.0),
             Self::Strict | Self::Four | Self::Wide => ("/figures/cpu_per_delivery/value", 1.0),
             Self::Last => ("/latencies/last/p99", 1e-3),
-            Self::Storm => ("/figures/all_back/value", 1.0),
-            Self::Peak => ("/figures/rss_peak_to_steady/value", 1.0),
+            Self::Storm | Self::Returns => ("/figures/all_back/value", 1.0),
+            Self::Peak | Self::ReturnsPeak => ("/figures/rss_peak_to_steady/value", 1.0),
         }
     }
 }

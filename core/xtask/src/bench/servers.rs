@@ -120,6 +120,11 @@ impl Yard {
 
     /// Starts a server on its core. Ports are chosen by the kernel, so no older process can hold them.
     pub(super) fn start(&self, kind: Kind) -> Result<Server> {
+        self.start_with(kind, &[])
+    }
+
+    /// The same, the hub with more settings.
+    pub(super) fn start_with(&self, kind: Kind, settings: &[&str]) -> Result<Server> {
         let ports = self.folder.join("ports.json");
         let _ = fs::remove_file(&ports);
         let mut command = Command::new("taskset");
@@ -131,7 +136,7 @@ impl Yard {
             }
             Kind::Exedra => {
                 command.arg(self.release.join("exedra")).args(["serve", "-c"]).arg(self.config());
-                command.arg("--ports-file").arg(&ports)
+                command.arg("--ports-file").arg(&ports).args(settings)
             }
             Kind::Socketioxide => {
                 command.arg(self.yardsticks.join("yardstick-socketioxide")).arg(&ports).arg(SECRET)
