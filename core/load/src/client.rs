@@ -35,6 +35,8 @@ thread_local! {
 
 /// A connected client.
 pub(crate) struct Client {
+    /// Its number, and so its user and source.
+    pub(crate) index: usize,
     stream: TcpStream,
     decoder: Decoder,
     /// What was read together with what was asked for. Bounded by one read of the socket.
@@ -56,6 +58,7 @@ impl Client {
         let token = target.token(index)?;
         let opened = handshake::open(target, index).await.map_err(|why| LoadError::Connect { index, why })?;
         let mut client = Self {
+            index,
             stream: opened.stream,
             decoder: Decoder::new(Role::Client, MAX_MESSAGE),
             heard: VecDeque::new(),

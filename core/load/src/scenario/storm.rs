@@ -61,8 +61,8 @@ pub(super) async fn run(
     let back = Arc::new(Back { times: Mutex::new(histogram()), failures: Mutex::new(0), story });
     let (drop_all, dropped) = watch::channel(None);
     let mut riders = JoinSet::new();
-    for (index, client) in clients.into_iter().enumerate() {
-        riders.spawn(ride(fleet.clone(), back.clone(), dropped.clone(), index, client));
+    for client in clients {
+        riders.spawn(ride(fleet.clone(), back.clone(), dropped.clone(), client));
     }
     let mut speaker = match &back.story {
         Some(story) => {
@@ -107,7 +107,6 @@ async fn ride(
     fleet: Arc<Fleet>,
     back: Arc<Back>,
     mut dropped: watch::Receiver<Option<Instant>>,
-    index: usize,
     mut client: Client,
 ) {
     let mut heard = 0;
@@ -119,6 +118,7 @@ async fn ride(
     if let (Some(story), None) = (&back.story, &ticket) {
         return story.fail(LoadError::Failed("the server gives no sessions back".to_owned()));
     }
+    let index = client.index;
     drop(client);
     let Some(dropped_at) = dropped_at else { return };
     let mut attempt = 0;
