@@ -3,6 +3,7 @@
 
 mod build;
 mod drain;
+mod notify;
 mod reload;
 
 use std::{
@@ -30,9 +31,12 @@ use crate::{
     config::{self, Loaded},
     demo, telemetry,
 };
+use notify::Notifier;
 
 /// How often the configuration files are looked at for changes.
 const WATCH: Duration = Duration::from_secs(2);
+/// How often readiness is looked at while a service manager waits to hear of it.
+const READINESS: Duration = Duration::from_millis(100);
 /// How long tasks that are left over may take when the process ends.
 const LAST_TASKS: Duration = Duration::from_secs(1);
 
@@ -160,6 +164,9 @@ impl App {
     async fn run(mut self, signals: &mut Signals, mut seen: reload::Stamps) -> Result<(), Failure> {
         let mut watch = tokio::time::interval(WATCH);
         watch.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut readiness = tokio::time::interval(READINESS);
+        readiness.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut notifier = Notifier::from_environment();
         loop {
             tokio::select! {
                 told = signals.next() => match told {
@@ -176,9 +183,11 @@ impl App {
                         self.reload("a file has changed");
                     }
                 }
+                _ = readiness.tick(), if notifier.waits() => notifier.readiness(&self.admin.reasons()),
             }
         }
         self.admin.draining.store(true, Ordering::Release);
+        notifier.stopping();
         tokio::select! {
             () = self.drain() => Ok(()),
             signal = signals.stop() => {
