@@ -26,6 +26,8 @@ struct State {
     waiting: VecDeque<Entry>,
     /// Sum of the frames' sizes in `waiting`.
     bytes: usize,
+    /// Bytes that the gateway has taken so far.
+    taken: u64,
     /// Set once; later pushes are refused.
     closed: Option<CloseReason>,
     /// Who writes the link, when it has nothing to do.
@@ -112,6 +114,11 @@ impl Outbox {
         self.budget
     }
 
+    /// Bytes that have been taken so far.
+    pub fn taken(&self) -> u64 {
+        self.state.lock().taken
+    }
+
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.state.lock().bytes
@@ -126,6 +133,7 @@ impl State {
             return false;
         }
         into.extend(self.waiting.drain(..).map(|entry| entry.frame));
+        self.taken += self.bytes as u64;
         self.bytes = 0;
         if self.waiting.capacity() > 64 {
             self.waiting.shrink_to(8); // an idle link keeps no burst's memory
@@ -191,7 +199,7 @@ mod tests {
             assert_eq!(outbox.push(&frame(text), Class::Reliable), Pushed::Queued);
         }
         assert_eq!(taken(&outbox), ["a", "b", "c"]);
-        assert_eq!(outbox.bytes(), 0);
+        assert_eq!((outbox.bytes(), outbox.taken()), (0, 3));
     }
 
     #[test]
