@@ -8,8 +8,8 @@ const WIDTH = 600;
 const HEIGHT = 120;
 const TOP = 6;
 
-/** `series`: `{ name, value(point), tone }`. Returns `{ element, draw(points, from, to) }`. */
-export function chart({ title, series, format }) {
+/** `series`: `{ name, value(point), tone }`; `base` is 1024 for bytes. Returns `{ element, draw(points, from, to) }`. */
+export function chart({ title, series, format, base = 10 }) {
   const lines = series.map((one) => ({
     ...one,
     line: svg(`path.line.${one.tone}`),
@@ -26,14 +26,14 @@ export function chart({ title, series, format }) {
   const top = h("span.scale");
   const when = h("span.when");
   const legend = h("p.legend", {}, lines.map((one) =>
-    h("span", {}, h(`i.${one.tone}`, { "aria-hidden": "true" }), one.name && `${one.name} `, one.now)));
+    h("span", {}, one.name && [h(`i.${one.tone}`, { "aria-hidden": "true" }), `${one.name} `], one.now)));
   const element = h("figure.chart", {}, h("figcaption", {}, h("span", {}, title), legend), h("div.plot", {}, picture, top, when));
   let shown = { points: [], from: 0, to: 1 };
 
   function draw(points, from, to) {
     shown = { points, from, to };
     const high = Math.max(0, ...points.flatMap((point) => lines.map((one) => one.value(point) ?? 0)));
-    const ceiling = nice(high);
+    const ceiling = nice(high, base);
     const x = (point) => ((point.at - from) / (to - from)) * WIDTH;
     const y = (value) => HEIGHT - 1 - (value / ceiling) * (HEIGHT - TOP - 1);
     for (const one of lines) {
@@ -53,7 +53,7 @@ export function chart({ title, series, format }) {
       say(one.now, text);
       return `${one.name || title} ${text}`;
     });
-    picture.setAttribute("aria-label", `${title}, last ten minutes; now ${words.join(", ")}`);
+    picture.setAttribute("aria-label", `${title} in the last minutes; now ${words.join(", ")}`);
   }
 
   picture.addEventListener("pointermove", (event) => {
@@ -98,9 +98,10 @@ function unbroken(points, value) {
 const path = (run, value, x, y) =>
   run.map((point, index) => `${index ? "L" : "M"}${x(point).toFixed(1)} ${y(value(point)).toFixed(1)}`).join("");
 
-/** The next of 1, 2, 5, 10, … */
-function nice(high) {
+/** The next of 1, 2, 5, 10, …, of the unit that a value is shown in. */
+function nice(high, base) {
   if (high <= 0) return 1;
-  const power = 10 ** Math.floor(Math.log10(high));
-  return [1, 2, 5, 10].map((step) => step * power).find((step) => step >= high * 1.02) ?? 10 * power;
+  const unit = base === 10 ? 1 : base ** Math.floor(Math.log(high) / Math.log(base));
+  const power = 10 ** Math.floor(Math.log10(high / unit));
+  return unit * power * ([1, 2, 5, 10].find((step) => step * power * unit >= high * 1.02) ?? 20);
 }

@@ -31,7 +31,7 @@ export function open(main, signal, [id]) {
       { title: "Bytes", sort: "bytes", number: true, cell: (row) => bytes(row.sent + row.received) },
       { title: "Events", number: true, cell: (row) => count(row.events) },
       { title: "Open for", sort: "age", number: true, cell: (row) => age(row.since) },
-      { title: "", cell: (row, line) => once(line, "end", () =>
+      { title: h("span.hidden", {}, "Action"), cell: (row, line) => once(line, "end", () =>
         h("button.small", { type: "button", "aria-label": `Disconnect ${row.user ?? row.publicId}`, onclick: () => end(row, reload, search) }, "Disconnect")) },
     ],
   });

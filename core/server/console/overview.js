@@ -24,7 +24,7 @@ export function open(main, signal) {
       ],
     }),
     chart({
-      title: "Traffic", format: (value) => `${bytes(value)}/s`,
+      title: "Traffic", format: (value) => `${bytes(value)}/s`, base: 1024,
       series: [
         { name: "in", value: (point) => point.bytesIn, tone: "one" },
         { name: "out", value: (point) => point.bytesOut, tone: "two" },
@@ -70,7 +70,9 @@ export function open(main, signal) {
     replace(troubles, now.reasons.map((reason) => h("li", {}, h("strong", {}, reason.part), ` ${reason.why}`)));
     const last = points.at(-1);
     facts.show([count(now.connections), count(now.rooms), bytes(now.queue), seconds(last?.p99), bytes(now.memory), age(now.started)]);
-    charts.forEach((one) => one.draw(points, end - SPAN, end));
+    // A hub that has just begun fills the width with what there is.
+    const from = Math.max(end - SPAN, Math.min(points[0]?.at ?? end, end - 60_000));
+    charts.forEach((one) => one.draw(points, from, end));
     plugins.show(now.plugins);
     const links = plural(now.hub.slowLinks, "link");
     say(about, `Exedra ${now.version.version}, revision ${now.version.revision.slice(0, 12)}, ABI ${now.version.abi}; ` +

@@ -24,7 +24,7 @@ export function open(main, signal, [name]) {
       { title: "p99", number: true, cell: (row) => seconds(row.counts.delivery.p99) },
       { title: "Panics", number: true, cell: (row) => count(row.panics) },
       { title: "Dead letters", number: true, cell: (row) => count(row.counts.deadLetters) },
-      { title: "", cell: (row, line) => switcher(line, row, () => reload()) },
+      { title: h("span.hidden", {}, "Action"), cell: (row, line) => switcher(line, row, () => reload()) },
     ],
   });
   main.append(heading("Plugins"), list.element);

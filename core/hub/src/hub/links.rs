@@ -341,6 +341,11 @@ impl Hub {
                 slot.metrics.dropped("unknown_event");
             }
             let refusal = Refusal::new(Code::NotFound, "no plugin takes this event");
+            if let Some(plugin) = connection.space.plugins.first() {
+                let reason = Some(&*refusal.message);
+                let about = About { connection: Some(connection), reason, ..About::default() };
+                self.passes(Way::Client, *plugin, &message, about);
+            }
             return answer(connection, ack, Err(refusal));
         };
         let (Some(slot), Ok(plugins)) = (self.slot(plugin), self.plugins()) else { return };
