@@ -188,6 +188,21 @@ async fn harden(mut response: Response) -> Response {
     response
 }
 
+/// A request that is not done, and why.
+struct Refused(StatusCode, String);
+
+impl Refused {
+    fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self(status, detail.into())
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        problem(self.0, &self.1)
+    }
+}
+
 fn problem(status: StatusCode, detail: &str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
     let body = json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "detail": detail });

@@ -6,13 +6,12 @@ use axum::{
     Json,
     extract::{Path, State},
     http::StatusCode,
-    response::Response,
 };
 use exedra_hub::{Hub, port::PluginId};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::{Admin, problem, views::no_plugin};
+use super::{Admin, Refused, views::no_plugin};
 
 /// Every enabled plugin.
 pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {
@@ -37,12 +36,12 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {
 }
 
 /// Turns a plugin on again.
-pub(super) async fn enable(admin: State<Arc<Admin>>, name: Path<String>) -> Result<Json<Value>, Response> {
+pub(super) async fn enable(admin: State<Arc<Admin>>, name: Path<String>) -> Result<Json<Value>, Refused> {
     switch(admin, name, "enabled", |hub, plugin| hub.enable(plugin)).await
 }
 
 /// Turns a plugin off.
-pub(super) async fn disable(admin: State<Arc<Admin>>, name: Path<String>) -> Result<Json<Value>, Response> {
+pub(super) async fn disable(admin: State<Arc<Admin>>, name: Path<String>) -> Result<Json<Value>, Refused> {
     switch(admin, name, "disabled", |hub, plugin| hub.disable(plugin)).await
 }
 
@@ -52,13 +51,13 @@ async fn switch(
     Path(name): Path<String>,
     state: &'static str,
     turn: fn(&Arc<Hub>, PluginId) -> Option<usize>,
-) -> Result<Json<Value>, Response> {
+) -> Result<Json<Value>, Refused> {
     let plugin = admin.hub.plugin_named(&name).ok_or_else(no_plugin)?;
     let turned = spawn_blocking(move || {
         let _one_after_another = admin.switching.lock();
         turn(&admin.hub, plugin)
     });
-    let failed = |_| problem(StatusCode::INTERNAL_SERVER_ERROR, "the plugin could not be switched");
+    let failed = |_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "the plugin could not be switched");
     let closed = turned.await.map_err(failed)?;
     Ok(Json(
         json!({ "name": name, "state": state, "changed": closed.is_some(), "closed": closed.unwrap_or(0) }),

@@ -16,7 +16,7 @@ use futures_util::StreamExt;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Admin, problem, views::asked};
+use super::{Admin, Refused, views::asked};
 
 /// A sign of life, so that watchers that have gone are noticed.
 const ALIVE: Duration = Duration::from_secs(10);
@@ -34,20 +34,20 @@ pub(super) struct Asked {
 pub(super) async fn tail(
     State(admin): State<Arc<Admin>>,
     query: Result<Query<Asked>, QueryRejection>,
-) -> Result<Response, Response> {
+) -> Result<Response, Refused> {
     let asked = asked(query)?;
     let given = |part: Option<String>| part.filter(|part| !part.is_empty());
     let way = match given(asked.way) {
         None => None,
         Some(label) => Some(Way::ALL.into_iter().find(|way| way.label() == label).ok_or_else(|| {
             let ways = Way::ALL.map(Way::label).join(", ");
-            problem(StatusCode::BAD_REQUEST, &format!("way is one of {ways}"))
+            Refused::new(StatusCode::BAD_REQUEST, format!("way is one of {ways}"))
         })?),
     };
     let filter =
         Filter { plugin: given(asked.plugin), room: given(asked.room), event: given(asked.event), way };
     let tail = admin.hub.watch(filter);
-    let tail = tail.ok_or_else(|| problem(StatusCode::TOO_MANY_REQUESTS, "too many watch already"))?;
+    let tail = tail.ok_or_else(|| Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many watch already"))?;
     let opening = futures_util::stream::iter([Event::default().event("open").data("{}")]);
     let events = opening.chain(tail.map(shown)).map(Ok::<_, Infallible>);
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(ALIVE)).into_response())

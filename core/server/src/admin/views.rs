@@ -7,7 +7,6 @@ use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
-    response::{IntoResponse, Response},
 };
 use exedra_hub::{
     ConnId, Hub,
@@ -19,13 +18,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
-use super::{Admin, history::millis, problem};
+use super::{Admin, Refused, history::millis};
 
 /// Rows of a page when nothing is said.
 const ROWS: usize = 100;
 
 /// Why a request was answered with a problem.
-type Answer<T> = Result<T, Response>;
+type Answer<T> = Result<T, Refused>;
 
 /// The hub at a glance.
 pub(super) async fn overview(State(admin): State<Arc<Admin>>) -> Json<Value> {
@@ -166,8 +165,8 @@ pub(super) async fn disconnect(State(admin): State<Arc<Admin>>, Path(id): Path<u
     if admin.hub.disconnect_by_operator(ConnId(id)) { Ok(StatusCode::NO_CONTENT) } else { Err(gone()) }
 }
 
-fn gone() -> Response {
-    problem(StatusCode::NOT_FOUND, "the connection has ended")
+fn gone() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "the connection has ended")
 }
 
 /// A page of the rooms.
@@ -209,12 +208,12 @@ pub(super) async fn members(
         .await
 }
 
-pub(super) fn no_plugin() -> Response {
-    problem(StatusCode::NOT_FOUND, "no such plugin is loaded")
+pub(super) fn no_plugin() -> Refused {
+    Refused::new(StatusCode::NOT_FOUND, "no such plugin is loaded")
 }
 
 pub(super) fn asked<T>(query: Result<Query<T>, QueryRejection>) -> Answer<T> {
-    query.map(|Query(query)| query).map_err(|why| problem(StatusCode::BAD_REQUEST, &why.body_text()))
+    query.map(|Query(query)| query).map_err(|why| Refused::new(StatusCode::BAD_REQUEST, why.body_text()))
 }
 
 /// Looks at the hub on a thread that may take its time.
@@ -226,7 +225,7 @@ where
     let hub = hub.clone();
     match tokio::time::timeout(Duration::from_secs(10), spawn_blocking(move || json!(look(&hub)))).await {
         Ok(Ok(value)) => Ok(Json(value)),
-        _ => Err(StatusCode::SERVICE_UNAVAILABLE.into_response()),
+        _ => Err(Refused::new(StatusCode::SERVICE_UNAVAILABLE, "the hub is too busy to look")),
     }
 }
 

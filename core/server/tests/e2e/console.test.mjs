@@ -8,7 +8,7 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { launch } from "./harness/browser.mjs";
-import { connectClient, heard, newMeeting } from "./harness/clients.mjs";
+import { connectClient, heard, newMeeting } from "./harness/client.mjs";
 import { ECHO, MEETINGS, startHub } from "./harness/hub.mjs";
 import { mint } from "./harness/tokens.mjs";
 import { until } from "./harness/wait.mjs";
@@ -168,10 +168,10 @@ test("token is asked for and kept in the tab", { timeout: 120_000 }, async (t) =
   const hub = await startHub(t, { ...MEETINGS, admin: { listen: "127.0.0.1:0", token: TOKEN } });
   const { page, complaints } = await openConsole(t, hub);
   const expected = complaints.length;
-  await page.getByLabel("Token").fill("wrong");
+  await page.getByRole("textbox", { name: "Token" }).fill("wrong");
   await page.keyboard.press("Enter");
   await seen(page.getByText("That is not the token of this hub."));
-  await page.getByLabel("Token").fill(TOKEN);
+  await page.getByRole("textbox", { name: "Token" }).fill(TOKEN);
   await page.keyboard.press("Enter");
   await seen(page.getByRole("row", { name: /^meetings running / }));
   await page.reload();
