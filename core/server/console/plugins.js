@@ -38,7 +38,7 @@ function switcher(line, row, reload) {
   say(button, off ? "Enable" : "Disable");
   button.setAttribute("aria-label", `${off ? "Enable" : "Disable"} ${row.name}`);
   button.onclick = async () => {
-    const text = "Its connections are closed, new ones and its requests are refused, injected events become dead letters, and its timers rest. Other plugins go on.";
+    const text = "Connections that no other plugin serves are closed, new ones and its requests are refused, injected events become dead letters, and its timers rest. Other plugins go on.";
     if (!off && !(await ask(`Disable ${row.name}?`, text, "Disable"))) return;
     try {
       const said = await post(`plugins/${encodeURIComponent(row.name)}/${off ? "enable" : "disable"}`);

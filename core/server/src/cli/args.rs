@@ -155,7 +155,7 @@ pub(crate) enum PluginCommand {
         /// The plugin
         name: String,
     },
-    /// Turn a plugin of a running hub off: its connections are closed, the other plugins go on
+    /// Turn a plugin of a running hub off: connections that only it serves are closed, the other plugins go on
     #[command(after_help = RUNNING)]
     Disable {
         #[command(flatten)]
