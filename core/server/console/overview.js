@@ -53,7 +53,7 @@ export function open(main, signal) {
       { title: "p99", number: true, cell: (row) => seconds(row.counts.delivery.p99) },
     ],
   });
-  const about = h("p.note.about");
+  const about = h("p.note.colophon");
   main.append(heading("Overview"), troubles, facts.element, h("div.charts", {}, charts.map((one) => one.element)),
     h("h2", {}, "Plugins"), plugins.element, about);
 
@@ -72,7 +72,7 @@ export function open(main, signal) {
     facts.show([count(now.connections), count(now.rooms), bytes(now.queue), seconds(last?.p99), bytes(now.memory), age(now.started)]);
     // A hub that has just begun fills the width with what there is.
     const from = Math.max(end - SPAN, Math.min(points[0]?.at ?? end, end - 60_000));
-    charts.forEach((one) => one.draw(points, from, end));
+    charts.forEach((one) => one.draw(points, from, last?.at ?? end));
     plugins.show(now.plugins);
     const links = plural(now.hub.slowLinks, "link");
     say(about, `Exedra ${now.version.version}, revision ${now.version.revision.slice(0, 12)}, ABI ${now.version.abi}; ` +
