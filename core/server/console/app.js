@@ -1,7 +1,9 @@
 // The frame around the views: which one is shown, the colours, and the way to it. A view is
 // `{ title, open(main, signal, rest) }`; what it starts ends with the signal when another one opens.
 
+import { get } from "./api.js";
 import { h, replace, say } from "./dom.js";
+import { every, reached } from "./live.js";
 import * as configuration from "./configuration.js";
 import * as connections from "./connections.js";
 import * as health from "./health.js";
@@ -57,3 +59,4 @@ theme.addEventListener("click", () => {
 paint(localStorage.getItem(THEME) in THEMES ? localStorage.getItem(THEME) : "auto");
 addEventListener("hashchange", route);
 route(true);
+every(5000, new AbortController().signal, async () => reached((await get("health")).reasons));

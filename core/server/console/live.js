@@ -8,7 +8,6 @@ const state = document.getElementById("state");
 
 /** How the hub says it is. */
 export function reached(reasons) {
-  if (!reasons) return;
   state.className = `state ${reasons.length ? "warn" : "good"}`;
   say(state, reasons.length ? plural(reasons.length, "problem") : "Ready");
 }
@@ -39,7 +38,6 @@ export function every(milliseconds, signal, load) {
     while (!signal.aborted) {
       try {
         await load();
-        if (state.classList.contains("bad")) reached([]);
       } catch (error) {
         if (signal.aborted) return;
         if (error.status === undefined) unreachable();

@@ -122,6 +122,7 @@ test("tail shows a published event", { timeout: 120_000 }, async (t) => {
   const { id, ann } = await meeting(t, hub);
   const { page, complaints } = await openConsole(t, hub, { hash: "#/tail" });
   await seen(page.getByText("Watching", { exact: true }));
+  await seen(page.getByText("Ready", { exact: true }));
   const other = await page.context().newPage();
   await other.goto(`${hub.admin}/#/publish`);
   await seen(other.locator("option", { hasText: "meetings" }).first().locator("xpath=.."));
