@@ -47,7 +47,7 @@ enum Outcome {
 impl Instance {
     /// Makes one call. Must run on the executor.
     pub(crate) async fn call(self: Arc<Self>, call: Call) -> Result<Reply, Refusal> {
-        let _admitted = self.admit()?;
+        let _admitted = self.admit(&call)?;
         let (kind, expects, deadline) = (call.kind(), Expects::of(&call), self.deadline_of(&call));
         let began = Instant::now();
         let mut open = Open::new(&self)?;
@@ -60,7 +60,7 @@ impl Instance {
         self.judge(kind, expects, began.elapsed(), outcome)
     }
 
-    fn admit(&self) -> Result<Admitted<'_>, Refusal> {
+    fn admit(&self, call: &Call) -> Result<Admitted<'_>, Refusal> {
         match self.gate.phase() {
             Phase::Running => {}
             Phase::Starting => return Err(Refusal::new(Code::Unavailable, "the plugin is starting")),
@@ -68,6 +68,10 @@ impl Instance {
         }
         if let Some(refusal) = self.health.refusal() {
             return Err(refusal);
+        }
+        // Ends are told even then, so that the plugin's books are right when it comes back.
+        if self.health.is_disabled() && !matches!(call, Call::Disconnect { .. } | Call::Leave { .. }) {
+            return Err(Refusal::new(Code::Unavailable, "the plugin is disabled"));
         }
         let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
         let admitted = Admitted(&self.in_flight);

@@ -24,6 +24,13 @@ pub(crate) struct Contract {
     pub(crate) sdk: String,
 }
 
+impl Contract {
+    /// The ABI that it is built for, `major.minor`.
+    pub(crate) fn abi(&self) -> String {
+        format!("{}.{}", self.entry.abi_major, self.entry.abi_minor)
+    }
+}
+
 /// Checks an entry. `shown` names the plugin in messages.
 pub(crate) fn negotiate(entry: *const Entry, shown: &str) -> Result<Contract, LoadError> {
     let plugin = || shown.to_owned();

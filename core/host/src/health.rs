@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     sync::{
         OnceLock,
-        atomic::{AtomicI32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -35,6 +35,8 @@ pub(crate) struct Health {
     /// Threads that have been in the plugin's code for too long. May be below 0 for a moment, when a thread comes
     /// back while the watchdog is about to count it.
     stuck: AtomicI32,
+    /// Whether an operator has turned it off.
+    disabled: AtomicBool,
     warned: Mutex<Option<Instant>>,
     up: UpGauge,
 }
@@ -49,9 +51,20 @@ impl Health {
             panics: AtomicU64::new(0),
             quarantine: OnceLock::new(),
             stuck: AtomicI32::new(0),
+            disabled: AtomicBool::new(false),
             warned: Mutex::default(),
             up,
         }
+    }
+
+    /// Turns it off or on again.
+    pub(crate) fn switch(&self, on: bool) {
+        self.disabled.store(!on, Ordering::SeqCst);
+        self.set_up(on && !self.is_stuck());
+    }
+
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.disabled.load(Ordering::Relaxed)
     }
 
     /// Why a new call is refused, if it is.
@@ -107,8 +120,8 @@ impl Health {
     /// A stuck thread has come back.
     pub(crate) fn recovered(&self) {
         tracing::warn!(plugin = &*self.name, "a stuck plugin has returned");
-        if self.stuck.fetch_sub(1, Ordering::SeqCst) == 1 && self.quarantine.get().is_none() {
-            (self.up)(true);
+        if self.stuck.fetch_sub(1, Ordering::SeqCst) == 1 && !self.is_disabled() {
+            self.set_up(true);
         }
     }
 

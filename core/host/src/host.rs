@@ -40,6 +40,8 @@ struct Loaded {
 /// What `states` says about a plugin besides its instance.
 struct Running {
     instance: Arc<Instance>,
+    abi: String,
+    sdk: String,
     sha256: Option<String>,
     generation: u32,
 }
@@ -171,7 +173,7 @@ impl Host {
             deadline,
         };
         let instance = Instance::start(parts, &contract, &settings)?;
-        Ok(Running { instance, sha256, generation })
+        Ok(Running { instance, abi: contract.abi(), sdk: contract.sdk, sha256, generation })
     }
 
     /// Lets what is under way end `within` this time, refuses new calls, and takes the plugins down, the last one
@@ -246,6 +248,12 @@ impl Plugins for Host {
     fn spawn(&self, task: Task) {
         self.executor.spawn(task).detach();
     }
+
+    fn switched(&self, plugin: PluginId, on: bool) {
+        if let Ok(instance) = self.instance(plugin) {
+            instance.health.switch(on);
+        }
+    }
 }
 
 /// Makes the call on the executor for somebody who is not there. The time is kept here as well, so that it holds
@@ -265,6 +273,8 @@ impl Loaded {
         PluginState {
             name: self.manifest.name.clone(),
             version: self.manifest.version.clone(),
+            abi: self.contract.abi(),
+            sdk: self.contract.sdk.clone(),
             sha256: self.sha256.clone(),
             generation: self.generation,
             condition: Condition::Loaded,
@@ -279,12 +289,15 @@ impl Running {
         let health = &self.instance.health;
         let condition = match health.quarantined() {
             Some(reason) => Condition::Quarantined(reason.to_owned()),
+            None if health.is_disabled() => Condition::Disabled,
             None if health.is_stuck() => Condition::Stuck,
             None => Condition::Running,
         };
         PluginState {
             name: self.instance.manifest.name.clone(),
             version: self.instance.manifest.version.clone(),
+            abi: self.abi.clone(),
+            sdk: self.sdk.clone(),
             sha256: self.sha256.clone(),
             generation: self.generation,
             condition,

@@ -15,6 +15,8 @@ pub enum Condition {
     Stuck,
     /// Out of service until the hub restarts, and why.
     Quarantined(String),
+    /// Turned off by an operator; it is only told who leaves.
+    Disabled,
     /// Taken down.
     Stopped,
 }
@@ -26,6 +28,10 @@ pub struct PluginState {
     pub name: String,
     /// Its version.
     pub version: String,
+    /// The ABI that it is built for, `major.minor`.
+    pub abi: String,
+    /// Who made its table.
+    pub sdk: String,
     /// The file's SHA-256; none when it is linked in.
     pub sha256: Option<String>,
     /// How many libraries of this name the process has loaded so far.

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 
 use crate::{
     Class, CloseReason, Format, Frame, Inbound,
+    account::Account,
     mailbox::Mailbox,
     outbox::{Outbox, Pushed},
     port::{ConnFacts, PluginId},
@@ -50,6 +51,8 @@ pub struct Connection {
     pub(crate) space: Arc<Space>,
     pub(crate) format: Arc<dyn Format>,
     outbox: Arc<Outbox>,
+    /// What it has sent so far.
+    pub(crate) account: Account,
     /// What it is found again by when its link breaks; `None` when it cannot be.
     pub(crate) session: Option<Session>,
     /// Read without a lock by every broadcast; written under `state` only.
@@ -110,12 +113,14 @@ impl Connection {
         format: Arc<dyn Format>,
         outbox: Arc<Outbox>,
         session: Option<Session>,
+        now: SystemTime,
     ) -> Arc<Self> {
         Arc::new(Self {
             facts: Arc::new(facts),
             space,
             format,
             outbox,
+            account: Account::opened(now),
             session,
             gate: AtomicU8::new(HELD),
             state: Mutex::default(),

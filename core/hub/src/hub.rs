@@ -1,7 +1,7 @@
 //! The hub itself: owns the connections, the rooms and the ports, and holds the rules between them.
 //!
 //! Its methods are in one file per side of the ring: [`links`] for the gateway, [`ops`] for plugins, [`intake`] for
-//! the bus, [`requests`] for REST, [`recovery`] for clients that come back, [`background`] for what happens by itself.
+//! the bus, [`requests`] for REST, [`views`], [`watch`] and [`switching`] for operators, [`recovery`] for clients that come back, [`background`] for what happens by itself.
 
 mod background;
 mod intake;
@@ -9,6 +9,9 @@ mod links;
 mod ops;
 mod recovery;
 mod requests;
+mod switching;
+mod views;
+mod watch;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -38,6 +41,8 @@ pub use crate::{
 };
 pub use links::{Knock, Received};
 pub use requests::problem;
+pub use views::{ConnectionDetails, ConnectionOrder, ConnectionView, RoomOrder, RoomView};
+pub use watch::{Filter, Seen, Tail, Told, Way};
 
 /// What a hub is made of.
 pub struct HubParts {
@@ -69,6 +74,7 @@ pub struct Hub {
     expiries: Mutex<BTreeSet<(SystemTime, ConnId)>>,
     /// Bytes that all lines keep.
     recovery_total: Total,
+    watch: watch::Watch,
     draining: AtomicBool,
 }
 
@@ -91,6 +97,7 @@ impl Hub {
             injected: intake::Injected::default(),
             expiries: Mutex::default(),
             recovery_total: Total::default(),
+            watch: watch::Watch::default(),
             draining: AtomicBool::new(false),
         })
     }
@@ -227,14 +234,6 @@ impl Connections {
 
     fn get(&self, id: ConnId) -> Option<Arc<Connection>> {
         self.shard(id).lock().get(&id).cloned()
-    }
-
-    fn all(&self) -> Vec<Arc<Connection>> {
-        let mut all = Vec::new();
-        for shard in &self.shards {
-            all.extend(shard.lock().values().cloned());
-        }
-        all
     }
 
     fn len(&self) -> usize {

@@ -15,10 +15,11 @@
 //! * words: [`identity`], [`message`], [`frame`], [`refusal`], [`close`], [`manifest`], [`limits`]
 //! * ports: [`port`] (what others implement for the hub)
 //! * rules, without a runtime: [`mailbox`], [`outbox`], [`rooms`], [`namespace`], [`table`],
-//!   [`coalesce`]
+//!   [`coalesce`], [`switch`], [`page`]
 //! * the hub itself: [`connection`], [`hub`]
 //! * [`metrics`]: the only file that names the metrics library
 
+mod account;
 pub mod close;
 pub mod coalesce;
 pub mod connection;
@@ -32,10 +33,12 @@ pub mod message;
 pub mod metrics;
 pub mod namespace;
 pub mod outbox;
+pub mod page;
 pub mod port;
 pub mod recovery;
 pub mod refusal;
 pub mod rooms;
+pub mod switch;
 pub mod table;
 
 pub use close::CloseReason;

@@ -1,7 +1,9 @@
-//! Every metric of the hub, in one place. The only file that names the metrics library.
+//! Every metric of the hub, in one place. With [`readings`], the only file that names the metrics library.
 //!
 //! Counters exist at 0 from the start and labels come from closed sets: children are made here, once, so that
 //! counting is an atomic add. Cloning a handle shares it.
+
+mod readings;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -15,6 +17,8 @@ use crate::{
     manifest::{Metric, MetricKind},
     port::AuthFailure,
 };
+
+pub use readings::{CallReadings, PluginReadings, Readings, Spread};
 
 /// Upper bounds of latency buckets in seconds: from what a fan-out takes to what a client gives up after.
 const SECONDS: [f64; 17] = [

@@ -26,6 +26,8 @@ struct State {
     more: Vec<Entry>,
     /// Sum of the sizes of the frames that wait.
     bytes: usize,
+    /// Bytes that the gateway has taken so far.
+    taken: u64,
     /// Set once; later pushes are refused.
     closed: Option<CloseReason>,
     /// Who writes the link, when it has nothing to do or the socket is full.
@@ -146,6 +148,11 @@ impl Outbox {
         self.budget
     }
 
+    /// Bytes that have been taken so far.
+    pub fn taken(&self) -> u64 {
+        self.state.lock().taken
+    }
+
     /// Bytes that wait.
     pub fn bytes(&self) -> usize {
         self.state.lock().bytes
@@ -162,6 +169,7 @@ impl State {
             // Its memory goes too: an idle link keeps nothing.
             into.extend(std::mem::take(&mut self.more).into_iter().map(|entry| entry.frame));
         }
+        self.taken += self.bytes as u64;
         self.bytes = 0;
         true
     }
@@ -242,7 +250,7 @@ mod tests {
             assert_eq!(outbox.push(&frame(text), Class::Reliable), Pushed::Queued);
         }
         assert_eq!(taken(&outbox), ["a", "b", "c"]);
-        assert_eq!(outbox.bytes(), 0);
+        assert_eq!((outbox.bytes(), outbox.taken()), (0, 3));
     }
 
     #[test]

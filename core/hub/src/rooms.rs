@@ -4,6 +4,8 @@
 //! Pure but for its locks: time is given, nothing is sent. The registry is sharded; no lock is held while a
 //! broadcast walks the audience, because the audience is a shared snapshot that the next change copies.
 
+mod sizes;
+
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
@@ -18,6 +20,8 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::{connection::ConnId, port::PluginId};
+
+pub use sizes::Size;
 
 const SHARDS: usize = 64;
 

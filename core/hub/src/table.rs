@@ -8,6 +8,7 @@ use crate::{
     metrics::{ConnectionsGauge, Metrics, PluginMetrics},
     namespace::{Params, Pattern},
     port::PluginId,
+    switch::Switch,
 };
 
 /// A manifest and what the configuration changes about it.
@@ -36,6 +37,8 @@ pub struct Slot {
     pub metrics: PluginMetrics,
     /// The plugins that share a namespace with it, or with one that does: they have the same number.
     pub line: usize,
+    /// Whether it takes part.
+    pub switch: Switch,
 }
 
 /// Where the events of one namespace or endpoint go.
@@ -118,7 +121,12 @@ impl Table {
             add_spaces(&mut spaces, &table.slots, plugin, &install, metrics)?;
             table.add_routes(plugin, &install.manifest)?;
             let metrics = metrics.plugin(&install.manifest.name);
-            table.slots.push(Slot { manifest: install.manifest, metrics, line: index });
+            table.slots.push(Slot {
+                manifest: install.manifest,
+                metrics,
+                line: index,
+                switch: Switch::default(),
+            });
         }
         draw_lines(&mut table.slots, &mut spaces);
         spaces.sort_by_key(|space| space.pattern.params());

@@ -3,6 +3,7 @@
 
 mod args;
 mod load;
+mod operate;
 
 use std::{
     io::{self, Read, Write},
@@ -114,6 +115,12 @@ fn plugin_command(command: PluginCommand) -> Result<(), Failure> {
         PluginCommand::Check { file, settings } => {
             let manifest = plugins::check(&file, settings.as_deref())?;
             print(&format!("{} {} is fine ({})\n", manifest.name, manifest.version, file.display()))
+        }
+        PluginCommand::Enable { config, admin, name } => {
+            operate::switch(&load(&config)?.config, admin, &name, true)
+        }
+        PluginCommand::Disable { config, admin, name } => {
+            operate::switch(&load(&config)?.config, admin, &name, false)
         }
     }
 }

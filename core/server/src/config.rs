@@ -33,6 +33,7 @@ pub use sections::{
     AdminConfig, ClusterConfig, CorsConfig, LimitsConfig, LogConfig, LogFormat, ServerConfig, StoreConfig,
     StoreKind, TlsConfig,
 };
+pub use show::Setting;
 
 /// The file that is read when none is given.
 pub const DEFAULT_FILE: &str = "config/exedra.toml";
@@ -100,6 +101,11 @@ impl Loaded {
     /// The settings as TOML without secrets, each with its origin if asked for.
     pub fn show(&self, origin: bool) -> String {
         show::text(&self.merged, &self.layers, origin)
+    }
+
+    /// The settings one by one, without secrets.
+    pub fn settings(&self) -> Vec<Setting> {
+        show::settings(&self.merged, &self.layers)
     }
 
     /// A problem of a setting named with dots, with its place.

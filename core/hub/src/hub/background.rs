@@ -68,6 +68,9 @@ impl Hub {
         Box::pin(async move {
             loop {
                 self.parts.clock.sleep(every).await;
+                if !self.is_enabled(plugin) {
+                    continue;
+                }
                 if let Err(refusal) = self.call(plugin, Call::Timer { handler }).await {
                     let name = self.slot(plugin).map_or("?", |slot| &slot.manifest.name);
                     tracing::warn!(plugin = name, code = refusal.code_str(), "a timer failed: {refusal}");

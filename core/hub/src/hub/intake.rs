@@ -10,7 +10,10 @@ use futures_util::StreamExt;
 use parking_lot::Mutex;
 use serde_json::json;
 
-use super::Hub;
+use super::{
+    Hub,
+    watch::{About, Way},
+};
 use crate::{
     Code, Refusal, Task,
     mailbox::{Mailbox, Pushed},
@@ -64,6 +67,8 @@ impl Hub {
     fn inject(self: &Arc<Self>, plugin: PluginId, message: BusMessage) {
         let (Some(slot), Topic::In { room, event, .. }) = (self.slot(plugin), &message.topic) else { return };
         slot.metrics.from_bus.inc();
+        let about = About { room: Some(room), ..About::default() };
+        self.passes_bus(Way::Inject, plugin, event, &message.payload, about);
         let injects = &slot.manifest.injects;
         let exact = injects.iter().position(|inject| inject.event == *event);
         let Some(handler) = exact.or_else(|| injects.iter().position(|inject| inject.event == "*")) else {
@@ -129,6 +134,8 @@ impl Hub {
     fn dead_letter(&self, plugin: PluginId, message: &BusMessage, refusal: &Refusal) {
         let (Some(slot), Topic::In { room, event, .. }) = (self.slot(plugin), &message.topic) else { return };
         slot.metrics.dead_letters.inc();
+        let about = About { room: Some(room), reason: Some(&refusal.message), ..About::default() };
+        self.passes_bus(Way::DeadLetter, plugin, event, &message.payload, about);
         tracing::info!(
             plugin = %slot.manifest.name, room, event, code = refusal.code_str(),
             "an injected event was refused: {refusal}"

@@ -11,7 +11,10 @@ use bytes::Bytes;
 use rand::Rng;
 use serde_json::json;
 
-use super::{Hub, recovery};
+use super::{
+    Hub, recovery,
+    watch::{About, Way},
+};
 use crate::{
     Class, CloseReason, Code, Connection, Format, Inbound, Refusal,
     connection::{ConnId, Work},
@@ -92,8 +95,10 @@ impl Hub {
             });
         })?;
         let mut knocking = Knocking { hub: self, connection: &connection, admitted: false };
+        // Asked once it can be found: whoever turns the plugin off from now on closes it.
+        self.served(&connection.space).inspect_err(|_| self.parts.metrics.connect_refused("plugin"))?;
         for &plugin in &connection.space.plugins {
-            if self.slot(plugin).is_some_and(|slot| slot.manifest.on_connect) {
+            if self.slot(plugin).is_some_and(|slot| slot.manifest.on_connect && slot.switch.is_on()) {
                 let call = Call::Connect { conn: connection.facts().clone() };
                 self.call(plugin, call)
                     .await
@@ -117,6 +122,7 @@ impl Hub {
         if connection.is_closed() {
             return Received::Gone;
         }
+        let size = event.message.size();
         let work = Work::Event(event, self.parts.clock.elapsed());
         let pushed = connection.mailbox.lock().push(work, self.parts.limits.inbound_queue);
         match pushed {
@@ -125,6 +131,7 @@ impl Hub {
             Pushed::Full(Work::Event(event, _)) => return Received::Full(event),
             Pushed::Full(Work::End(_)) => {}
         }
+        connection.account.received(size);
         Received::Queued
     }
 
@@ -296,7 +303,14 @@ impl Hub {
             auth: knock.auth,
             beginning: resumed.as_ref().map_or_else(|beginning| *beginning, |_| Beginning::Recovered),
         };
-        let connection = Connection::new(facts, space.clone(), knock.format, knock.outbox, session);
+        let connection = Connection::new(
+            facts,
+            space.clone(),
+            knock.format,
+            knock.outbox,
+            session,
+            self.parts.clock.now(),
+        );
         self.connections.insert(&connection);
         connection.space.connections.inc();
         if let Some(at) = connection.expires_at() {
@@ -337,10 +351,17 @@ impl Hub {
                 slot.metrics.dropped("unknown_event");
             }
             let refusal = Refusal::new(Code::NotFound, "no plugin takes this event");
+            if let Some(plugin) = connection.space.plugins.first() {
+                let reason = Some(&*refusal.message);
+                let about = About { connection: Some(connection), reason, ..About::default() };
+                self.passes(Way::Client, *plugin, &message, about);
+            }
             return answer(connection, ack, Err(refusal));
         };
         let (Some(slot), Ok(plugins)) = (self.slot(plugin), self.plugins()) else { return };
         slot.metrics.from_clients.inc();
+        let about = About { connection: Some(connection), ..About::default() };
+        self.passes(Way::Client, plugin, &message, about);
         let call =
             Call::Event { handler, conn: connection.facts().clone(), message, wants_ack: ack.is_some() };
         let reply = plugins.call(plugin, call).await;

@@ -6,7 +6,10 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::future::{Either, select};
 
-use super::Hub;
+use super::{
+    Hub,
+    watch::{About, Way},
+};
 use crate::{
     Class, CloseReason, Code, Connection, Message, Refusal, Task,
     coalesce::StateKey,
@@ -38,6 +41,8 @@ impl Hub {
     ) -> Result<(), Refusal> {
         let connection = self.own(plugin, conn)?;
         self.named(&message.event, "event")?;
+        let about = About { connection: Some(&connection), ..About::default() };
+        self.passes(Way::Emit, plugin, &message, about);
         let mut line = self.hold_session(&connection).filter(|_| class == Class::Reliable);
         if line.is_some() && connection.is_closed() {
             return Err(Refusal::new(Code::Gone, "the connection has ended"));
@@ -73,6 +78,8 @@ impl Hub {
             let asked = connection.ask(hub.parts.limits.pending_acks);
             let (number, answer) =
                 asked.ok_or_else(|| Refusal::new(Code::Busy, "too many acknowledgements are awaited"))?;
+            let about = About { connection: Some(&connection), ..About::default() };
+            hub.passes(Way::Emit, plugin, &message, about);
             let frame = connection.format.event(&message, Some(number));
             hub.deliver(plugin, &connection, &frame, Class::Reliable);
             let timeout = hub.parts.clock.sleep(timeout.unwrap_or(hub.parts.limits.ack_timeout));
@@ -142,6 +149,7 @@ impl Hub {
         self.named(&message.event, "event")?;
         let key = self.room(plugin, room)?;
         let Some(slot) = self.slot(plugin) else { return Ok(0) };
+        self.passes(Way::Broadcast, plugin, &message, About { room: Some(room), ..About::default() });
         let except_session = self.origin(except);
         let mut line = if class == Class::Reliable { self.hold_line(plugin) } else { None }; // to the last queueing
         let audience = self.rooms.audience(&key);
@@ -356,6 +364,8 @@ impl Hub {
     pub fn publish(&self, plugin: PluginId, room: &str, event: &str, payload: Bytes) -> Result<(), Refusal> {
         self.named(event, "event")?;
         let room = self.room(plugin, room)?.name.to_string();
+        let about = About { room: Some(&room), ..About::default() };
+        self.passes_bus(Way::Publish, plugin, event, &payload, about);
         let plugin = self.slot(plugin).map(|slot| slot.manifest.name.clone()).unwrap_or_default();
         let topic = Topic::Out { plugin, room, event: event.to_owned() };
         self.parts.bus.publish(&topic, &[], payload).map_err(refused_by_bus)

@@ -182,4 +182,9 @@ pub trait Plugins: Send + Sync + 'static {
     fn call(&self, plugin: PluginId, call: Call) -> Task<Result<Reply, Refusal>>;
     /// Runs a task on the plugins' executor.
     fn spawn(&self, task: Task);
+    /// A plugin has been turned off or on again. While it is off, all calls but those that tell of an end
+    /// ([`Call::Disconnect`], [`Call::Leave`]) are refused.
+    fn switched(&self, plugin: PluginId, on: bool) {
+        let _ = (plugin, on);
+    }
 }

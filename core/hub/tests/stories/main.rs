@@ -2,6 +2,7 @@
 
 mod recovery;
 mod stage;
+mod switching;
 
 use std::{
     sync::{

@@ -1,10 +1,6 @@
 //! From settings to a hub that listens, one part after the other.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    sync::{Arc, atomic::AtomicBool},
-};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow};
 use exedra_auth::AuthError;
@@ -49,7 +45,7 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
     let host = plugins(&loaded, &hub)?;
     let mut tasks = vec![tokio::spawn(hub.run())];
     let gateway = gateway(config, &hub).await?;
-    let admin = admin(config, &hub, &host, gateway.local_addr(), &mut tasks).await?;
+    let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
     Ok(App { sources, hub, host, admin, gateway, nats, tasks, loaded })
 }
 
@@ -129,23 +125,20 @@ async fn gateway(config: &Config, hub: &Arc<Hub>) -> Result<Gateway, Failure> {
 }
 
 async fn admin(
-    config: &Config,
+    loaded: &Loaded,
     hub: &Arc<Hub>,
     host: &Arc<Host>,
     public: SocketAddr,
     tasks: &mut Vec<tokio::task::JoinHandle<()>>,
 ) -> Result<Arc<Admin>, Failure> {
+    let config = &loaded.config;
     let listen = config.admin.listen;
     let listener = TcpListener::bind(listen).await.with_context(|| in_use("admin.listen", listen))?;
-    let admin = Arc::new(Admin {
-        hub: hub.clone(),
-        host: host.clone(),
-        draining: AtomicBool::new(false),
-        token: config.admin_token().map_err(|why| Problem::new("admin.token_file", why))?,
-        listen: listener.local_addr().context("the admin listener has no address")?,
-        public,
-    });
-    let router = admin::router(admin.clone());
+    let token = config.admin_token().map_err(|why| Problem::new("admin.token_file", why))?;
+    let listen = listener.local_addr().context("the admin listener has no address")?;
+    let admin = Arc::new(Admin::new(loaded, (hub, host), token, (listen, public)));
+    let router = admin::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    tasks.push(tokio::spawn(admin.clone().remember()));
     tasks.push(tokio::spawn(async move {
         if let Err(error) = axum::serve(listener, router).await {
             tracing::error!(%error, "the admin listener has ended");

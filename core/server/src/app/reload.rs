@@ -52,6 +52,7 @@ impl App {
         // Compared with what the hub was started with, so that each reload names all that still waits.
         let mut waiting = self.loaded.changed_keys(&loaded);
         waiting.retain(|key| !LIVE.contains(&key.as_str()));
+        self.admin.settings.write().reloaded(&loaded, &LIVE, &waiting);
         if !waiting.is_empty() {
             tracing::warn!(keys = waiting.join(", "), "these changes need a restart");
         }

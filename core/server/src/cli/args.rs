@@ -1,6 +1,6 @@
 //! The shape of the command line.
 
-use std::{path::PathBuf, sync::LazyLock, time::Duration};
+use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use serde_json::Value;
@@ -29,6 +29,13 @@ Examples:
 
 Exit codes: 0 fine, 1 run-time failure, 2 usage or configuration.";
 
+const RUNNING: &str = "\
+The token is that of [admin] in the configuration, or of the environment variable EXEDRA_ADMIN__TOKEN. Lasts until
+the hub ends; [plugins.NAME] enabled says what the next one begins with.
+
+Example:
+  exedra plugin disable meetings -c hub.toml";
+
 /// A plugin-based event-streaming hub: Socket.IO, WebSocket and REST in front, plugins in the middle, NATS behind.
 #[derive(Debug, Parser)]
 #[command(name = "exedra", version = VERSION.as_str(), after_help = EXAMPLES, propagate_version = true)]
@@ -55,7 +62,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// List, inspect and check plugins
+    /// List, inspect and check plugins; turn those of a running hub on and off
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
@@ -136,6 +143,28 @@ pub(crate) enum PluginCommand {
         /// A TOML file with the plugin's settings, or with its [plugins.NAME] table
         #[arg(short = 'c', long = "config", value_name = "FILE")]
         settings: Option<PathBuf>,
+    },
+    /// Turn a plugin of a running hub on again
+    #[command(after_help = RUNNING)]
+    Enable {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Where the admin listener is, if not at admin.listen
+        #[arg(long, value_name = "ADDRESS")]
+        admin: Option<SocketAddr>,
+        /// The plugin
+        name: String,
+    },
+    /// Turn a plugin of a running hub off: connections that only it serves are closed, the other plugins go on
+    #[command(after_help = RUNNING)]
+    Disable {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// Where the admin listener is, if not at admin.listen
+        #[arg(long, value_name = "ADDRESS")]
+        admin: Option<SocketAddr>,
+        /// The plugin
+        name: String,
     },
 }
 

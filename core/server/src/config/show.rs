@@ -2,10 +2,11 @@
 
 use std::fmt::Write;
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
-    layers::{Layers, Part},
+    layers::{Layers, Part, leaves},
     schema,
 };
 
@@ -26,6 +27,32 @@ pub(crate) fn text(merged: &Map<String, Value>, layers: &Layers, origin: bool) -
     let mut text = String::new();
     write_table(&mut text, &effective(merged), &mut Vec::new(), layers, origin);
     text
+}
+
+/// One setting, for the console.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Setting {
+    /// Its name with dots.
+    pub key: String,
+    /// The value as TOML; none when it is not set or not shown.
+    pub value: Option<String>,
+    /// Whether it is set and not shown.
+    pub secret: bool,
+    /// Where it was set; none for defaults.
+    pub origin: Option<String>,
+}
+
+/// The settings one by one, as `text` shows them.
+pub(crate) fn settings(merged: &Map<String, Value>, layers: &Layers) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    leaves(&effective(merged), &mut Vec::new(), &mut |path, value| {
+        let secret = is_secret(path) && !value.is_null();
+        let shown = (!secret && !value.is_null()).then(|| inline(&seen(value, false)));
+        let names: Vec<_> = path.iter().map(|part| key(part)).collect();
+        let origin = layers.place(path, Part::Value);
+        settings.push(Setting { key: names.join("."), value: shown, secret, origin });
+    });
+    settings
 }
 
 /// What was set, on top of all defaults.

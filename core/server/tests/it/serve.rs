@@ -34,7 +34,7 @@ fn admin_listener_tells_operators() {
     );
     assert_eq!(get(&hub.admin, "/version", &[]).json()["name"], "exedra");
     assert_eq!(get(&hub.admin, "/api/plugins", &[]).json()["plugins"][0]["condition"], "running");
-    assert!(get(&hub.admin, "/", &[]).body.contains("meetings"));
+    assert!(get(&hub.admin, "/", &[]).body.contains("Exedra console"));
     assert_eq!(get(&hub.admin, "/no/such", &[]).status, 404);
 }
 

@@ -17,10 +17,16 @@ const FLAGS = [
   "--disable-dev-shm-usage",
 ];
 
-/** `open(address)` gives a page of one browser context: tabs of a person, who share storage. */
-export async function openPages(t, hub) {
+/** A browser that ends with the test. */
+export async function launch(t) {
   const browser = await chromium.launch({ executablePath: tool("CHROMIUM"), args: FLAGS });
   t.after(() => browser.close());
+  return browser;
+}
+
+/** `open(address)` gives a page of one browser context: tabs of a person, who share storage. */
+export async function openPages(t, hub) {
+  const browser = await launch(t);
   const context = await browser.newContext();
   const complaints = [];
   const open = async (address) => {

@@ -1,0 +1,39 @@
+// How the parts are: readiness with its reasons, the bus and the store.
+
+import { get } from "./api.js";
+import { h, heading, replace } from "./dom.js";
+import { condition, count, plural, seconds } from "./format.js";
+import { every, reached } from "./live.js";
+
+export const title = "Health";
+
+export function open(main, signal) {
+  const parts = h("div.cards");
+  main.append(heading("Health"), parts);
+  every(2000, signal, async () => {
+    const now = await get("health", {}, signal);
+    reached(now.reasons);
+    const { bus, store, hub } = now;
+    const bad = now.plugins.filter((plugin) => !["running", "disabled"].includes(plugin.condition));
+    replace(parts,
+      card("Readiness", now.reasons.length ? ["not ready", "bad"] : ["ready", "good"],
+        now.reasons.length ? now.reasons.map((reason) => [reason.part, reason.why]) : [["Load balancers", "send traffic here"]]),
+      card("Bus", bus.up ? ["up", "good"] : ["down", "bad"], [
+        ["Kind", bus.kind], ["Where", bus.where?.replaceAll('"', "") ?? "inside the hub"],
+        ["Messages in", count(hub.busIn)], ["Messages out", count(hub.busOut)], ["Reconnects", count(hub.busReconnects)]]),
+      card("Store", store.trouble ? ["in trouble", "bad"] : ["well", "good"], [
+        ["Kind", store.kind?.replaceAll('"', "")], ["Where", store.where?.replaceAll('"', "")], store.trouble && ["Trouble", store.trouble],
+        ["Commits", count(hub.commits.count)], ["Commit p50", seconds(hub.commits.p50)], ["Commit p99", seconds(hub.commits.p99)]]),
+      card("Plugins", bad.length ? [plural(bad.length, "problem"), "bad"] : ["well", "good"],
+        now.plugins.map((plugin) => [plugin.name, condition(plugin.condition)[0]])),
+      card("Configuration", hub.configCurrent ? ["current", "good"] : ["refused", "warn"], [
+        ["Newest files", hub.configCurrent ? "in force" : "refused; the log says why"]]),
+      card("Ended connections", ["since the start", "off"],
+        hub.disconnects.length ? hub.disconnects.map(([reason, number]) => [reason.replaceAll("_", " "), count(number)]) : [["None", "yet"]]));
+  });
+}
+
+function card(name, [word, tone], facts) {
+  return h("section.panel", { "aria-label": name }, h("h2", {}, name, h(`span.badge.${tone}`, {}, word)),
+    h("dl.facts", {}, facts.filter(Boolean).map(([term, text]) => h("div", {}, h("dt", {}, term), h("dd", {}, text)))));
+}
