@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use exedra_hub::CloseReason;
+use serde_json::{Map, Value};
 
 use crate::socketio::{
     event::{arguments, take_apart},
@@ -20,7 +21,7 @@ pub struct Read {
     pub arguments: Option<Bytes>,
     /// The attachments.
     pub attachments: Vec<Bytes>,
-    /// Whether the client is refused for it: what it says is no event or acknowledgement that can be handed on.
+    /// Whether the client is refused for it: what it says cannot be handed on.
     pub refused: bool,
     /// All of the packet, for comparison.
     pub text: String,
@@ -63,7 +64,13 @@ impl Read {
             Data::Ack { payload, .. } => (None, arguments(payload).ok(), payload.attachments.clone()),
             Data::Connect(_) | Data::Disconnect => (None, None, Vec::new()),
         };
-        let refused = arguments.is_none() && matches!(packet.data, Data::Event { .. } | Data::Ack { .. });
+        let refused = match &packet.data {
+            Data::Event { .. } | Data::Ack { .. } => arguments.is_none(),
+            Data::Connect(auth) => {
+                auth.as_ref().is_some_and(|auth| serde_json::from_str::<Map<String, Value>>(auth).is_err())
+            }
+            Data::Disconnect => false,
+        };
         let again = format!("{:?}", again(&packet));
         Self {
             event,

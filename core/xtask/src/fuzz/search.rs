@@ -24,6 +24,8 @@ pub(super) struct Search<'a> {
     pub(super) seeds: Option<&'a Path>,
     /// Where an input is put that breaks the target.
     pub(super) artifacts: &'a Path,
+    /// Makes the same choices every time; none: others each time.
+    pub(super) seed: Option<u32>,
 }
 
 /// A run that was.
@@ -54,6 +56,7 @@ impl Search<'_> {
         command.arg(format!("-max_total_time={}", time.as_secs()));
         command.args(["-print_final_stats=1".to_owned(), format!("-max_len={MAX_INPUT}")]);
         command.args([format!("-timeout={PATIENCE}"), format!("-rss_limit_mb={MEMORY}")]);
+        command.args(self.seed.map(|seed| format!("-seed={seed}")));
         command.arg(self.corpus).args(self.seeds);
         let mut heard = Heard::default();
         let mut child = command
