@@ -2,6 +2,7 @@
 
 mod compression;
 mod recovery;
+mod switch;
 
 use std::time::Duration;
 

@@ -1,14 +1,11 @@
 //! `[socketio] compression`: a table with a threshold, or `true` or `false`.
 
-use std::fmt;
-
 use bytesize::ByteSize;
 use exedra_hub::frame::FORMS_FROM;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::switch::switch_or_table;
 
 /// Whether what is large is compressed for clients that ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +18,7 @@ pub enum Compression {
 
 impl Default for Compression {
     fn default() -> Self {
-        Self::From(ByteSize::kib(1))
+        Self::From(Table::default().threshold)
     }
 }
 
@@ -42,14 +39,15 @@ impl Compression {
 
 /// The table.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 struct Table {
-    #[serde(default = "default_threshold")]
     threshold: ByteSize,
 }
 
-fn default_threshold() -> ByteSize {
-    ByteSize::kib(1)
+impl Default for Table {
+    fn default() -> Self {
+        Self { threshold: ByteSize::kib(1) }
+    }
 }
 
 impl Serialize for Compression {
@@ -63,26 +61,8 @@ impl Serialize for Compression {
 
 impl<'de> Deserialize<'de> for Compression {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = Compression;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table with `threshold`, or true or false")
-            }
-
-            fn visit_bool<E>(self, on: bool) -> Result<Compression, E> {
-                Ok(if on { Compression::default() } else { Compression::Off })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Compression, A::Error> {
-                let table = Table::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Compression::From(table.threshold))
-            }
-        }
-
-        deserializer.deserialize_any(Either)
+        let table = switch_or_table(deserializer, "a table with `threshold`, or true or false")?;
+        Ok(table.map_or(Self::Off, |Table { threshold }| Self::From(threshold)))
     }
 }
 

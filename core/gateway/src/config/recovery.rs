@@ -1,14 +1,13 @@
 //! `[socketio] recovery`: a table of bounds, or `true` or `false`.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use exedra_hub::recovery::Recovery;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
-};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::switch::switch_or_table;
 
 /// The longest window: what is kept for it is kept in memory.
 const LONGEST: Duration = Duration::from_hours(1);
@@ -81,25 +80,8 @@ impl Serialize for RecoveryConfig {
 
 impl<'de> Deserialize<'de> for RecoveryConfig {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Either;
-
-        impl<'de> Visitor<'de> for Either {
-            type Value = RecoveryConfig;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a table with `window`, `max_events`, `max_bytes`, or true or false")
-            }
-
-            fn visit_bool<E>(self, on: bool) -> Result<RecoveryConfig, E> {
-                Ok(if on { RecoveryConfig::Within(Bounds::default()) } else { RecoveryConfig::Off })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<RecoveryConfig, A::Error> {
-                Bounds::deserialize(MapAccessDeserializer::new(map)).map(RecoveryConfig::Within)
-            }
-        }
-
-        deserializer.deserialize_any(Either)
+        let expected = "a table with `window`, `max_events`, `max_bytes`, or true or false";
+        Ok(switch_or_table(deserializer, expected)?.map_or(Self::Off, Self::Within))
     }
 }
 
