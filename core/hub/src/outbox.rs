@@ -92,28 +92,14 @@ impl Outbox {
         if state.take(into) {
             return Poll::Ready(None);
         }
-        match (state.closed, &mut state.writer) {
-            (Some(reason), _) => return Poll::Ready(Some(reason)),
-            (None, Some(waker)) => waker.clone_from(cx.waker()),
-            (None, writer) => *writer = Some(cx.waker().clone()),
-        }
-        state.stuck = false;
-        Poll::Pending
+        state.wait(cx.waker(), false).map(Some)
     }
 
     /// For a writer whose socket is full: the reason, once closed; else the task is woken when it closes, and not
     /// before. Without this nobody would look at a link whose budget is spent until its socket moves again.
     pub fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         let mut state = self.state.lock();
-        if let Some(reason) = state.closed {
-            return Poll::Ready(reason);
-        }
-        state.stuck = true;
-        match &mut state.writer {
-            Some(waker) => waker.clone_from(cx.waker()),
-            writer => *writer = Some(cx.waker().clone()),
-        }
-        Poll::Pending
+        state.wait(cx.waker(), true)
     }
 
     /// Takes all that waits, in order, and has `writer` woken by what comes next. Gives the reason when the outbox is
@@ -162,6 +148,19 @@ impl Outbox {
 // === impl State ===
 
 impl State {
+    /// Has the writer woken by the end, and, unless it is `stuck`, by the next frame.
+    fn wait(&mut self, waker: &Waker, stuck: bool) -> Poll<CloseReason> {
+        if let Some(reason) = self.closed {
+            return Poll::Ready(reason);
+        }
+        self.stuck = stuck;
+        match &mut self.writer {
+            Some(known) => known.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+        Poll::Pending
+    }
+
     fn take(&mut self, into: &mut Vec<Frame>) -> bool {
         let Some(first) = self.first.take() else { return false };
         into.push(first.frame);

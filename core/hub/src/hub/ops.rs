@@ -150,12 +150,11 @@ impl Hub {
         let key = self.room(plugin, room)?;
         let Some(slot) = self.slot(plugin) else { return Ok(0) };
         self.passes(Way::Broadcast, plugin, &message, About { room: Some(room), ..About::default() });
-        let except_session = self.origin(except);
         let mut line = if class == Class::Reliable { self.hold_line(plugin) } else { None }; // to the last queueing
         let audience = self.rooms.audience(&key);
         let offset = line.as_mut().and_then(|line| {
             let now = self.parts.clock.elapsed();
-            line.record(Target::Room(key), audience.is_some(), &message, except_session, now)
+            line.record(Target::Room(key), audience.is_some(), &message, self.origin(except), now)
         });
         let Some(audience) = audience else { return Ok(0) };
         let mut encoded = Encoded { message: &message, offset: offset.as_deref(), frames: Vec::new() };
