@@ -9,6 +9,7 @@ mod home;
 mod inbox;
 mod limits;
 mod memory;
+mod memory_cluster;
 mod message;
 #[cfg(feature = "nats")]
 mod micro;
@@ -20,5 +21,6 @@ pub mod testing;
 
 pub use config::{NatsConfig, NatsTls};
 pub use memory::MemoryBus;
+pub use memory_cluster::{Commons, MemoryCluster};
 #[cfg(feature = "nats")]
 pub use nats::{NatsBus, connect};

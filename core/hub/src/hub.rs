@@ -1,9 +1,10 @@
 //! The hub itself: owns the connections, the rooms and the ports, and holds the rules between them.
 //!
 //! Its methods are in one file per side of the ring: [`links`] for the gateway, [`ops`] for plugins, [`intake`] for
-//! the bus, [`requests`] for REST, [`views`], [`watch`] and [`switching`] for operators, [`recovery`] for clients that come back, [`background`] for what happens by itself.
+//! the bus, [`requests`] for REST, [`cluster`] for other nodes, [`views`], [`watch`] and [`switching`] for operators, [`recovery`] for clients that come back, [`background`] for what happens by itself.
 
 mod background;
+mod cluster;
 mod intake;
 mod links;
 mod ops;
@@ -39,6 +40,7 @@ pub use crate::{
     rooms::{Joined, Left, MemberView},
     table::{Install, RouteMatch, Routed},
 };
+pub use cluster::{Claimant, NodeView, Rules};
 pub use links::{Knock, Received};
 pub use requests::problem;
 pub use views::{ConnectionDetails, ConnectionOrder, ConnectionView, RoomOrder, RoomView};
@@ -75,6 +77,8 @@ pub struct Hub {
     /// Bytes that all lines keep.
     recovery_total: Total,
     watch: watch::Watch,
+    /// Set when the hub is one of several nodes.
+    united: OnceLock<cluster::United>,
     draining: AtomicBool,
 }
 
@@ -98,6 +102,7 @@ impl Hub {
             expiries: Mutex::default(),
             recovery_total: Total::default(),
             watch: watch::Watch::default(),
+            united: OnceLock::new(),
             draining: AtomicBool::new(false),
         })
     }

@@ -16,11 +16,13 @@
 //! * ports: [`port`] (what others implement for the hub)
 //! * rules, without a runtime: [`mailbox`], [`outbox`], [`rooms`], [`namespace`], [`table`],
 //!   [`coalesce`], [`switch`], [`page`]
+//! * several nodes: [`cluster`]
 //! * the hub itself: [`connection`], [`hub`]
 //! * [`metrics`]: the only file that names the metrics library
 
 mod account;
 pub mod close;
+pub mod cluster;
 pub mod coalesce;
 pub mod connection;
 pub mod frame;
@@ -47,7 +49,7 @@ pub use frame::{Format, Frame};
 pub use hub::{Hub, HubParts};
 pub use identity::{Claims, Identity};
 pub use limits::Limits;
-pub use message::{Class, Inbound, Message};
+pub use message::{Class, Inbound, Message, Reach};
 pub use refusal::{Code, Refusal};
 
 /// A boxed future: what the ports return, so that they stay usable as trait objects.

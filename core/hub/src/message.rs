@@ -47,6 +47,16 @@ pub enum Class {
     Volatile,
 }
 
+/// How far a room message goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reach {
+    /// To everybody in the room, on whatever node.
+    #[default]
+    Everywhere,
+    /// To those who are connected here: every node sends its own.
+    Here,
+}
+
 impl Class {
     /// The `latest` class for a key within a room or a connection.
     pub fn latest(scope: &str, event: &str, key: &str) -> Self {

@@ -1,15 +1,19 @@
 //! Who is in which room. A room belongs to a plugin and holds connections; its members are users, one each however
 //! many connections they have, plus users that hold a place for a while without any (a lease).
 //!
+//! In a cluster a member may have places on several nodes: what is here is known from what happens here, what is
+//! elsewhere from the ledger ([`holds`]).
+//!
 //! Pure but for its locks: time is given, nothing is sent. The registry is sharded; no lock is held while a
 //! broadcast walks the audience, because the audience is a shared snapshot that the next change copies.
 
+mod holds;
 mod sizes;
 
 use std::{
     collections::{BTreeSet, HashMap},
     hash::{BuildHasher, RandomState},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
 
@@ -19,8 +23,9 @@ use parking_lot::Mutex;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::{connection::ConnId, port::PluginId};
+use crate::{cluster::NodeId, connection::ConnId, port::PluginId};
 
+pub(crate) use holds::Lost;
 pub use sizes::Size;
 
 const SHARDS: usize = 64;
@@ -49,8 +54,12 @@ pub struct Seat<T> {
 #[derive(Debug)]
 struct Room<T> {
     audience: Audience<T>,
-    /// In order of joining.
+    /// In order of joining, those that are only written in the ledger too.
     members: IndexMap<Arc<str>, Member>,
+    /// Members with a place here.
+    here: u32,
+    /// Entries of `members` that are none: their last place was here and is gone, and the ledger has yet to say so.
+    shadows: u32,
 }
 
 /// A member. There are as many as connections and more, so what few have is boxed.
@@ -62,6 +71,59 @@ struct Member {
     connections: u32,
     /// Until when (monotonic) the member stays without a connection.
     lease: Option<Box<Duration>>,
+    /// Its places as the ledger tells them, ours among them; `None` for a hub that runs alone.
+    ledger: Option<Box<Vec<holds::Written>>>,
+}
+
+impl Member {
+    fn new(now: SystemTime) -> Self {
+        Self {
+            meta: None,
+            joined_at: now.into(),
+            last_seen: now.into(),
+            connections: 0,
+            lease: None,
+            ledger: None,
+        }
+    }
+
+    /// Whether it has a place on this node.
+    fn is_here(&self) -> bool {
+        self.connections > 0 || self.lease.is_some()
+    }
+
+    fn meta(&self) -> Bytes {
+        self.meta.as_deref().cloned().unwrap_or_default()
+    }
+}
+
+impl<T> Room<T> {
+    fn empty() -> Self {
+        Self { audience: Arc::new(IndexMap::new()), members: IndexMap::new(), here: 0, shadows: 0 }
+    }
+
+    /// How many members it has, wherever they are.
+    fn len(&self) -> u64 {
+        self.members.len() as u64 - u64::from(self.shadows)
+    }
+
+    fn has(&self, user: &str, me: NodeId) -> bool {
+        self.members.get(user).is_some_and(|member| member.is_here() || member.is_elsewhere(me))
+    }
+
+    /// Changes a member, and counts what that makes of it.
+    fn change<R>(&mut self, user: &str, me: NodeId, change: impl FnOnce(&mut Member) -> R) -> Option<R> {
+        let member = self.members.get_mut(user)?;
+        let counts = |member: &Member| {
+            (u32::from(member.is_here()), u32::from(!member.is_here() && !member.is_elsewhere(me)))
+        };
+        let before = counts(member);
+        let changed = change(member);
+        let after = counts(member);
+        self.here = self.here + after.0 - before.0;
+        self.shadows = self.shadows + after.1 - before.1;
+        Some(changed)
+    }
 }
 
 /// A time of day in half the bytes of a `SystemTime`: milliseconds since 1970, as members are told.
@@ -87,6 +149,8 @@ type Shard<T> = Mutex<HashMap<RoomKey, Room<T>>>;
 pub struct Rooms<T> {
     shards: Box<[Shard<T>]>,
     hasher: RandomState,
+    /// Which node we are; a hub that runs alone is none.
+    me: OnceLock<NodeId>,
     /// Leases in order of their end; entries may be outdated and are checked when their time comes.
     /// Taken after a shard's lock, never before.
     leases: Mutex<BTreeSet<(Duration, RoomKey, Arc<str>)>>,
@@ -99,9 +163,15 @@ pub struct Joined {
     pub first: bool,
     /// How many members the room has now.
     pub members: u64,
-    /// Whether the room was empty before.
+    /// Whether nobody was in the room here before.
     #[serde(skip)]
     pub opened: bool,
+    /// Whether the user had no place here before.
+    #[serde(skip)]
+    pub new_here: bool,
+    /// Whether no connection was in the room here before, and one is now.
+    #[serde(skip)]
+    pub first_heard: bool,
 }
 
 /// A leave that did something.
@@ -111,10 +181,16 @@ pub struct Left {
     pub last: bool,
     /// How many members the room has now.
     pub members: u64,
-    /// Whether the room is empty now and gone.
+    /// Whether nobody is in the room here any more.
     #[serde(skip)]
     pub closed: bool,
-    /// The member that left, with its meta, when `last`.
+    /// Whether it was the last connection in the room here.
+    #[serde(skip)]
+    pub last_heard: bool,
+    /// Who.
+    #[serde(skip)]
+    pub user: Arc<str>,
+    /// The member that has no place here any more, with its meta.
     #[serde(skip)]
     pub member: Option<(Arc<str>, Bytes)>,
 }
@@ -148,8 +224,13 @@ impl<T: Clone> Rooms<T> {
         Self {
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             hasher: RandomState::new(),
+            me: OnceLock::new(),
             leases: Mutex::default(),
         }
+    }
+
+    fn me(&self) -> NodeId {
+        self.me.get().copied().unwrap_or(NodeId(0))
     }
 
     /// Seats a connection. A second connection of a member, or the same again, renews `last_seen` and a `meta`
@@ -167,14 +248,13 @@ impl<T: Clone> Rooms<T> {
         max: Option<u64>,
     ) -> Result<Joined, Full> {
         let mut shard = self.shard(key);
-        let (joined, room) = admit(&mut shard, key, user, meta, now, max)?;
+        let (joined, room) = admit(&mut shard, key, user, (meta, now, max), self.me())?;
         let seat = Seat { receiver, user: user.clone() };
-        if Arc::make_mut(&mut room.audience).insert(conn, seat).is_none()
-            && let Some(member) = room.members.get_mut(user)
-        {
-            member.connections += 1;
+        let first_heard = room.audience.is_empty();
+        if Arc::make_mut(&mut room.audience).insert(conn, seat).is_none() {
+            room.change(user, self.me(), |member| member.connections += 1);
         }
-        Ok(joined)
+        Ok(Joined { members: room.len(), first_heard, ..joined })
     }
 
     /// Makes a user a member until `until` (monotonic) without a connection, or renews it.
@@ -190,15 +270,15 @@ impl<T: Clone> Rooms<T> {
         max: Option<u64>,
     ) -> Result<Joined, Full> {
         let mut shard = self.shard(key);
-        let (joined, room) = admit(&mut shard, key, user, meta, now, max)?;
-        if let Some(member) = room.members.get_mut(user) {
+        let (joined, room) = admit(&mut shard, key, user, (meta, now, max), self.me())?;
+        if let Some(old) = room.change(user, self.me(), |member| member.lease.replace(Box::new(until))) {
             let mut leases = self.leases.lock();
-            if let Some(old) = member.lease.replace(Box::new(until)) {
+            if let Some(old) = old {
                 leases.remove(&(*old, key.clone(), user.clone()));
             }
             leases.insert((until, key.clone(), user.clone()));
         }
-        Ok(joined)
+        Ok(Joined { members: room.len(), ..joined })
     }
 
     /// Takes a connection out; `None` when it was not in.
@@ -206,18 +286,17 @@ impl<T: Clone> Rooms<T> {
         let mut shard = self.shard(key);
         let room = shard.get_mut(key)?;
         let seat = Arc::make_mut(&mut room.audience).swap_remove(&conn)?;
-        if let Some(member) = room.members.get_mut(&seat.user) {
-            member.connections -= 1;
-        }
-        Some(settle(&mut shard, key, &seat.user))
+        let last_heard = room.audience.is_empty();
+        let left = settle(&mut shard, key, &seat.user, self.me(), |member| member.connections -= 1);
+        Some(Left { last_heard, ..left })
     }
 
     /// Ends a user's lease; its connections stay. `None` when it had none.
     pub fn end_lease(&self, key: &RoomKey, user: &Arc<str>) -> Option<Left> {
         let mut shard = self.shard(key);
-        let lease = shard.get_mut(key)?.members.get_mut(user)?.lease.take()?;
-        self.leases.lock().remove(&(*lease, key.clone(), user.clone()));
-        Some(settle(&mut shard, key, user))
+        let lease = shard.get(key)?.members.get(user)?.lease.as_deref().copied()?;
+        self.leases.lock().remove(&(lease, key.clone(), user.clone()));
+        Some(settle(&mut shard, key, user, self.me(), |member| member.lease = None))
     }
 
     /// Ends every lease that has run out by `elapsed`.
@@ -234,12 +313,10 @@ impl<T: Clone> Rooms<T> {
 
     fn expire_one(&self, until: Duration, key: RoomKey, user: &Arc<str>) -> Option<(RoomKey, Left)> {
         let mut shard = self.shard(&key);
-        let member = shard.get_mut(&key)?.members.get_mut(user)?;
-        if member.lease.as_deref() != Some(&until) {
+        if shard.get(&key)?.members.get(user)?.lease.as_deref() != Some(&until) {
             return None; // renewed in the meantime
         }
-        member.lease = None;
-        let left = settle(&mut shard, &key, user);
+        let left = settle(&mut shard, &key, user, self.me(), |member| member.lease = None);
         drop(shard);
         Some((key, left))
     }
@@ -259,7 +336,7 @@ impl<T: Clone> Rooms<T> {
         let shard = self.shard(key);
         let room = shard.get(key)?;
         let user = room.audience.get(&conn)?.user.clone();
-        let meta = room.members.get(&user).and_then(|member| member.meta.as_deref().cloned());
+        let meta = room.members.get(&user).map(Member::meta);
         Some((user, meta.unwrap_or_default()))
     }
 
@@ -271,21 +348,28 @@ impl<T: Clone> Rooms<T> {
 
     /// The members in order of joining.
     pub fn members(&self, key: &RoomKey) -> Vec<MemberView> {
+        let me = self.me();
         let shard = self.shard(key);
         let Some(room) = shard.get(key) else { return Vec::new() };
         let view = |(user, member): (&Arc<str>, &Member)| MemberView {
             user: user.clone(),
             joined_at: member.joined_at.into(),
             last_seen: member.last_seen.into(),
-            connections: member.connections,
-            meta: member.meta.as_deref().cloned().unwrap_or_default(),
+            connections: member.connections + member.connections_elsewhere(me),
+            meta: member.meta(),
         };
-        room.members.iter().map(view).collect()
+        let present = room.members.iter().filter(|(_, member)| member.is_here() || member.is_elsewhere(me));
+        let mut members: Vec<MemberView> = present.map(view).collect();
+        drop(shard);
+        if self.me.get().is_some() {
+            members.sort_by(|a, b| (a.joined_at, &a.user).cmp(&(b.joined_at, &b.user))); // the same on every node
+        }
+        members
     }
 
     /// How many members a room has.
     pub fn count(&self, key: &RoomKey) -> u64 {
-        self.shard(key).get(key).map_or(0, |room| room.members.len() as u64)
+        self.shard(key).get(key).map_or(0, Room::len)
     }
 
     /// How many rooms there are.
@@ -314,56 +398,78 @@ fn admit<'a, T>(
     shard: &'a mut HashMap<RoomKey, Room<T>>,
     key: &RoomKey,
     user: &Arc<str>,
-    meta: Bytes,
-    now: SystemTime,
-    max: Option<u64>,
+    (meta, now, max): (Bytes, SystemTime, Option<u64>),
+    me: NodeId,
 ) -> Result<(Joined, &'a mut Room<T>), Full> {
-    let (is_member, size) =
-        shard.get(key).map_or((false, 0), |r| (r.members.contains_key(user), r.members.len() as u64));
+    // One whose last place was here, and whose leave has not been told yet, has not been away.
+    let is_known = |room: &Room<T>| room.has(user, me) || room.members.contains_key(user);
+    let (is_member, size) = shard.get(key).map_or((false, 0), |room| (is_known(room), room.len()));
     if !is_member && max.is_some_and(|max| size >= max) {
         return Err(Full);
     }
-    let room = shard
-        .entry(key.clone())
-        .or_insert_with(|| Room { audience: Arc::new(IndexMap::new()), members: IndexMap::new() });
-    let member = room.members.entry(user.clone()).or_insert_with(|| Member {
-        meta: None,
-        joined_at: now.into(),
-        last_seen: now.into(),
-        connections: 0,
-        lease: None,
-    });
-    member.last_seen = now.into();
-    if !meta.is_empty() {
-        member.meta = Some(Box::new(meta));
+    let room = shard.entry(key.clone()).or_insert_with(Room::empty);
+    let opened = room.here == 0;
+    if !room.members.contains_key(user) {
+        room.members.insert(user.clone(), Member::new(now));
+        room.shadows += 1; // until it is given a place, at once
     }
-    let joined = Joined { first: !is_member, members: room.members.len() as u64, opened: size == 0 };
-    Ok((joined, room))
+    let mut new_here = false;
+    room.change(user, me, |member| {
+        new_here = !member.is_here();
+        if !is_member {
+            member.joined_at = now.into();
+            member.meta = None;
+        }
+        member.last_seen = now.into();
+        if !meta.is_empty() {
+            member.meta = Some(Box::new(meta));
+        }
+    });
+    Ok((Joined { first: !is_member, members: 0, opened, new_here, first_heard: false }, room))
 }
 
-/// Removes the member if nothing holds its place, and the room if nobody is in it.
-fn settle<T>(shard: &mut HashMap<RoomKey, Room<T>>, key: &RoomKey, user: &Arc<str>) -> Left {
-    let mut left = Left { last: false, members: 0, closed: false, member: None };
+/// Takes a hold off a member. Removes the member if nothing else holds its place, and the room if nobody is in it.
+fn settle<T>(
+    shard: &mut HashMap<RoomKey, Room<T>>,
+    key: &RoomKey,
+    user: &Arc<str>,
+    me: NodeId,
+    let_go: impl FnOnce(&mut Member),
+) -> Left {
+    let mut left =
+        Left { last: false, members: 0, closed: false, last_heard: false, user: user.clone(), member: None };
     let Some(room) = shard.get_mut(key) else { return left };
-    if room.members.get(user).is_some_and(|m| m.connections == 0 && m.lease.is_none())
-        && let Some(member) = room.members.shift_remove(user)
-    {
-        left.last = true;
-        left.member = Some((user.clone(), member.meta.map(|meta| *meta).unwrap_or_default()));
+    let state = room.change(user, me, |member| {
+        let_go(member);
+        (member.is_here(), member.is_elsewhere(me), member.meta())
+    });
+    if let Some((false, elsewhere, meta)) = state {
+        left.last = !elsewhere;
+        left.member = Some((user.clone(), meta));
     }
-    left.members = room.members.len() as u64;
+    left.closed = room.here == 0;
+    sweep(shard, key, user);
+    left.members = shard.get(key).map_or(0, Room::len);
+    left
+}
+
+/// Removes what nothing holds any more: the member, then the room.
+fn sweep<T>(shard: &mut HashMap<RoomKey, Room<T>>, key: &RoomKey, user: &str) {
+    let Some(room) = shard.get_mut(key) else { return };
+    if room.members.get(user).is_some_and(|member| !member.is_here() && member.ledger.is_none()) {
+        room.members.shift_remove(user);
+        room.shadows -= 1;
+    }
     if room.members.is_empty() {
-        left.closed = true;
         shard.remove(key);
     }
-    left
 }
 
 fn millis<S: Serializer>(time: &SystemTime, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_u64(millis_of(*time))
 }
 
-fn millis_of(time: SystemTime) -> u64 {
+pub(crate) fn millis_of(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -70,7 +70,8 @@ impl Model {
             let (conns, meta) = (Vec::new(), Bytes::new());
             members.push(Simple { user, conns, lease: None, meta, joined: now, seen: now });
         }
-        let joined = Joined { first: at.is_none(), members: members.len() as u64, opened };
+        let (new_here, first_heard) = (at.is_none(), false);
+        let joined = Joined { first: new_here, members: members.len() as u64, opened, new_here, first_heard };
         let last = members.len() - 1;
         let member = &mut members[at.unwrap_or(last)];
         member.seen = now;
@@ -88,13 +89,17 @@ impl Model {
         let_go: impl FnOnce(&mut Simple) -> bool,
     ) -> Option<Left> {
         let members = &mut self.rooms[room];
+        let heard = |members: &[Simple]| members.iter().any(|member| !member.conns.is_empty());
+        let was_heard = heard(members);
         let at = members.iter().position(|member| member.user == user)?;
         if !let_go(&mut members[at]) {
             return None;
         }
         let last = members[at].conns.is_empty() && members[at].lease.is_none();
         let member = last.then(|| members.remove(at)).map(|gone| (user_of(gone.user), gone.meta));
-        Some(Left { last, members: members.len() as u64, closed: members.is_empty(), member })
+        let last_heard = was_heard && !heard(members);
+        let (user, count) = (user_of(user), members.len() as u64);
+        Some(Left { last, members: count, closed: members.is_empty(), last_heard, user, member })
     }
 
     fn leave(&mut self, room: usize, conn: u64) -> Option<Left> {
@@ -147,7 +152,9 @@ fn time(now: u64) -> SystemTime {
 fn both(rooms: &Rooms<u64>, model: &mut Model, change: &Change, now: u64) -> Result<(), TestCaseError> {
     match *change {
         Change::Join { room, conn, meta, max } => {
-            let expected = model.admit(room, owner(conn), meta, now, max).map(|(joined, member)| {
+            let heard = model.rooms[room].iter().any(|member| !member.conns.is_empty());
+            let expected = model.admit(room, owner(conn), meta, now, max).map(|(mut joined, member)| {
+                joined.first_heard = !heard;
                 if !member.conns.contains(&conn) {
                     member.conns.push(conn);
                 }

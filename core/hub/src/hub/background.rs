@@ -17,6 +17,7 @@ impl Hub {
     /// Everything that runs beside the connections; spawn it once, after [`Hub::install`]. Never ends by itself.
     pub fn run(self: &Arc<Self>) -> Task {
         let mut tasks = vec![self.clone().tick()];
+        tasks.extend(self.live_together());
         for (index, slot) in self.slots().iter().enumerate() {
             let plugin = PluginId(index as u16);
             tasks.extend(self.listen(plugin));
@@ -59,6 +60,7 @@ impl Hub {
     }
 
     fn end_leases(self: &Arc<Self>) {
+        let _turn = self.turn();
         for (key, left) in self.rooms.expire(self.parts.clock.elapsed()) {
             self.settle_left(&key, left);
         }

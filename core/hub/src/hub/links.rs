@@ -24,7 +24,6 @@ use crate::{
     outbox::Outbox,
     port::{AuthFailure, Call, ConnFacts, Reply},
     recovery::{Beginning, Session, Ticket},
-    rooms::{Left, RoomKey},
 };
 
 /// Events that a drain handles before it lets others on the executor go first.
@@ -108,6 +107,7 @@ impl Hub {
         if connection.is_closed() {
             return Err(Refusal::new(Code::Gone, "the connection was closed while it was being made"));
         }
+        self.attended(&connection).await;
         knocking.admitted = true;
         drop(knocking);
         if connection.facts().beginning == Beginning::Recovered {
@@ -164,6 +164,7 @@ impl Hub {
 
     pub(super) fn end(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason, may_return: bool) {
         let mut line = self.hold_session(connection);
+        let turn = self.turn();
         let Some(mut remains) = connection.close() else { return };
         self.connections.remove(connection.id());
         if let Some(at) = remains.expires_at {
@@ -183,6 +184,7 @@ impl Hub {
         for (key, left) in lefts {
             self.settle_left(&key, left);
         }
+        drop(turn);
         connection.space.connections.dec();
         self.parts.metrics.disconnected(reason);
         if reason == CloseReason::SlowConsumer {
@@ -224,23 +226,6 @@ impl Hub {
             None => connection.outbox().close(reason),
         }
         self.disconnect(connection, reason);
-    }
-
-    /// Counts a leave, and tells the plugin if a member has gone.
-    pub(super) fn settle_left(self: &Arc<Self>, key: &RoomKey, left: Left) {
-        let Some(slot) = self.slot(key.plugin) else { return };
-        if left.closed {
-            slot.metrics.rooms.dec();
-        }
-        let Some((user, meta)) = left.member else { return };
-        slot.metrics.members.dec();
-        if slot.manifest.on_leave {
-            let (hub, key) = (self.clone(), key.clone());
-            self.spawn(Box::pin(async move {
-                let call = Call::Leave { room: key.name, user, meta };
-                hub.tell(key.plugin, call).await;
-            }));
-        }
     }
 
     /// A call whose failure nobody waits for: it is logged.
@@ -369,6 +354,7 @@ impl Hub {
             tracing::debug!(plugin = %slot.manifest.name, code = refusal.code_str(), "an event was refused: {refusal}");
             slot.metrics.dropped("refused");
         }
+        self.attended(connection).await; // who is told that it is in hears everything from now on
         answer(connection, ack, reply);
         slot.metrics.delivery_seconds.observe(self.parts.clock.elapsed().saturating_sub(since).as_secs_f64());
     }

@@ -11,7 +11,8 @@ use super::{
     watch::{About, Way},
 };
 use crate::{
-    Class, CloseReason, Code, Connection, Message, Refusal, Task,
+    Class, CloseReason, Code, Connection, Message, Reach, Refusal, Task,
+    cluster::parcel::Parcel,
     coalesce::StateKey,
     connection::{Answer, ConnId, Place},
     frame::{Format, Frame},
@@ -20,6 +21,7 @@ use crate::{
     port::{BusError, Call, PluginId, Topic},
     recovery::{Line, Target},
     rooms::{Audience, Full, Joined, Left, MemberView, RoomKey},
+    table::Slot,
 };
 
 /// Bytes of notes that a plugin may keep with a connection.
@@ -133,8 +135,8 @@ impl Hub {
             .unwrap_or_default())
     }
 
-    /// Sends an event to every connection in a room, but `except`. Encoded once per wire format. Says how many
-    /// links took it.
+    /// Sends an event to every connection in a room, but `except`; with [`Reach::Everywhere`] on the other nodes too.
+    /// Encoded once per wire format. Says how many links took it here.
     ///
     /// # Errors
     /// `INVALID` for a bad name.
@@ -143,7 +145,7 @@ impl Hub {
         plugin: PluginId,
         room: &str,
         message: Message,
-        class: Class,
+        (class, reach): (Class, Reach),
         except: Option<ConnId>,
     ) -> Result<usize, Refusal> {
         self.named(&message.event, "event")?;
@@ -151,32 +153,31 @@ impl Hub {
         let Some(slot) = self.slot(plugin) else { return Ok(0) };
         self.passes(Way::Broadcast, plugin, &message, About { room: Some(room), ..About::default() });
         let mut line = if class == Class::Reliable { self.hold_line(plugin) } else { None }; // to the last queueing
-        let audience = self.rooms.audience(&key);
+        let audience = self.rooms.audience(&key).filter(|audience| !audience.is_empty());
+        if reach == Reach::Everywhere {
+            self.send_parcel(&key, &message, class, 0, except);
+        }
         let offset = line.as_mut().and_then(|line| {
             let now = self.parts.clock.elapsed();
             line.record(Target::Room(key), audience.is_some(), &message, self.origin(except), now)
         });
         let Some(audience) = audience else { return Ok(0) };
-        let mut encoded = Encoded { message: &message, offset: offset.as_deref(), frames: Vec::new() };
-        let mut dropped = Dropped::default();
-        for (at, (id, seat)) in audience.iter().enumerate() {
-            if at % AHEAD == 0 {
-                look_ahead(&audience, at);
-            }
-            if except != Some(*id) {
-                let form = encoded.for_format(&seat.receiver.format);
-                let pushed = seat.receiver.send(&form.frame, class);
-                match pushed {
-                    Pushed::Queued | Pushed::Replaced => form.taken += 1,
-                    pushed => dropped.note(pushed),
-                }
-            }
+        Ok(hand_out(slot, &audience, &message, offset.as_deref(), class, except))
+    }
+
+    /// A room message of another node, to every connection in the room here.
+    pub(super) fn deliver_parcel(&self, key: &RoomKey, parcel: Parcel) {
+        let Some(slot) = self.slot(key.plugin) else { return };
+        let Parcel { class, message, .. } = parcel;
+        let mut line = if class == Class::Reliable { self.hold_line(key.plugin) } else { None };
+        let audience = self.rooms.audience(key).filter(|audience| !audience.is_empty());
+        let offset = line.as_mut().and_then(|line| {
+            let now = self.parts.clock.elapsed();
+            line.record(Target::Room(key.clone()), audience.is_some(), &message, None, now)
+        });
+        if let Some(audience) = audience {
+            hand_out(slot, &audience, &message, offset.as_deref(), class, None);
         }
-        for form in &encoded.frames {
-            slot.metrics.delivered(form.format.gateway()).inc_by(form.taken);
-        }
-        dropped.count(&slot.metrics);
-        Ok(encoded.frames.iter().map(|form| form.taken as usize).sum())
     }
 
     /// Puts a connection into a room, up to `max_members` users.
@@ -214,6 +215,7 @@ impl Hub {
         let user = user.into();
         let joined = self.seat(plugin, conn, room, &user, meta, max_members)?;
         let key = self.room(plugin, room)?;
+        let _turn = self.turn();
         if let Some(left) = self.rooms.end_lease(&key, &user) {
             self.settle_left(&key, left); // the member itself stays, unless the connection has gone meanwhile
         }
@@ -232,6 +234,7 @@ impl Hub {
         let key = self.room(plugin, room)?;
         let connection = self.own(plugin, conn)?;
         let since = self.line(connection.space.line).map_or(0, Line::last); // read before, so that no event is lost
+        let _turn = self.turn();
         // Held across the join, so that a connection that ends now either sees this room or refuses the join.
         let mut state = connection.state.lock();
         if connection.is_closed() {
@@ -253,10 +256,10 @@ impl Hub {
             if state.rooms.is_empty() {
                 state.rooms.reserve_exact(1); // most connections are in one room
             }
-            state.rooms.push(Place { key, since });
+            state.rooms.push(Place { key: key.clone(), since });
         }
         drop(state);
-        self.count_joined(plugin, joined);
+        self.note_joined(&key, user, joined);
         Ok(joined)
     }
 
@@ -267,6 +270,7 @@ impl Hub {
     pub fn leave(self: &Arc<Self>, plugin: PluginId, conn: ConnId, room: &str) -> Result<Left, Refusal> {
         let key = self.room(plugin, room)?;
         let connection = self.own(plugin, conn)?;
+        let _turn = self.turn();
         let mut state = connection.state.lock();
         state.rooms.retain(|place| place.key != key);
         let left = self.rooms.leave(&key, conn);
@@ -293,11 +297,11 @@ impl Hub {
         self.named(user, "user")?;
         let until = self.parts.clock.elapsed() + ttl;
         let now = self.parts.clock.now();
-        let joined = self
-            .rooms
-            .join_user(&key, &user.into(), meta, (now, until), max_members)
-            .map_err(|Full| full())?;
-        self.count_joined(plugin, joined);
+        let user = user.into();
+        let _turn = self.turn();
+        let joined =
+            self.rooms.join_user(&key, &user, meta, (now, until), max_members).map_err(|Full| full())?;
+        self.note_joined(&key, &user, joined);
         Ok(joined)
     }
 
@@ -307,6 +311,10 @@ impl Hub {
     /// `NOT_FOUND` when it was no member.
     pub fn leave_user(self: &Arc<Self>, plugin: PluginId, room: &str, user: &str) -> Result<Left, Refusal> {
         let key = self.room(plugin, room)?;
+        if let Some(left) = self.evict_elsewhere(&key, user) {
+            return Ok(left);
+        }
+        let _turn = self.turn();
         let mut last = None;
         for conn in self.rooms.connections_of(&key, user) {
             last = self.leave(plugin, conn, room).ok().or(last);
@@ -333,6 +341,17 @@ impl Hub {
     /// # Errors
     /// `INVALID` for a bad name or a state that the manifest does not have.
     pub fn refresh(self: &Arc<Self>, plugin: PluginId, state: u32, room: &str) -> Result<(), Refusal> {
+        self.note_asked(&StateKey { plugin, state, room: self.room(plugin, room)?.name });
+        self.refresh_here(plugin, state, room)
+    }
+
+    /// The same for this node alone: each node sends its own members what it knows.
+    pub(super) fn refresh_here(
+        self: &Arc<Self>,
+        plugin: PluginId,
+        state: u32,
+        room: &str,
+    ) -> Result<(), Refusal> {
         let room = self.room(plugin, room)?.name;
         let declared = self.slot(plugin).and_then(|slot| slot.manifest.states.get(state as usize));
         let declared =
@@ -348,6 +367,7 @@ impl Hub {
 
     async fn send_state(self: &Arc<Self>, key: StateKey, window: Duration) {
         loop {
+            self.spread_state(&key);
             self.tell(key.plugin, Call::Refresh { handler: key.state, room: key.room.clone() }).await;
             self.parts.clock.sleep(window).await;
             if !self.states.again(&key) {
@@ -396,18 +416,8 @@ impl Hub {
         pushed
     }
 
-    pub(super) fn count_joined(&self, plugin: PluginId, joined: Joined) {
-        let Some(slot) = self.slot(plugin) else { return };
-        if joined.opened {
-            slot.metrics.rooms.inc();
-        }
-        if joined.first {
-            slot.metrics.members.inc();
-        }
-    }
-
     /// A connection that the plugin may act on.
-    fn own(&self, plugin: PluginId, conn: ConnId) -> Result<Arc<Connection>, Refusal> {
+    pub(super) fn own(&self, plugin: PluginId, conn: ConnId) -> Result<Arc<Connection>, Refusal> {
         let connection = self.connection(conn)?;
         if !connection.space.plugins.contains(&plugin) {
             return Err(Refusal::new(Code::Forbidden, "the connection is in a namespace of other plugins"));
@@ -415,18 +425,49 @@ impl Hub {
         Ok(connection)
     }
 
-    fn room(&self, plugin: PluginId, name: &str) -> Result<RoomKey, Refusal> {
+    pub(super) fn room(&self, plugin: PluginId, name: &str) -> Result<RoomKey, Refusal> {
         self.named(name, "room")?;
         Ok(RoomKey { plugin, name: name.into() })
     }
 
-    fn named(&self, name: &str, what: &str) -> Result<(), Refusal> {
+    pub(super) fn named(&self, name: &str, what: &str) -> Result<(), Refusal> {
         if name.is_empty() || name.len() > self.parts.limits.name_length {
             let limit = self.parts.limits.name_length;
             return Err(Refusal::new(Code::Invalid, format!("a {what} name has 1 to {limit} bytes")));
         }
         Ok(())
     }
+}
+
+/// Queues an event for an audience, encoded once per wire format; says how many links took it.
+fn hand_out(
+    slot: &Slot,
+    audience: &Audience<Arc<Connection>>,
+    message: &Message,
+    offset: Option<&str>,
+    class: Class,
+    except: Option<ConnId>,
+) -> usize {
+    let mut encoded = Encoded { message, offset, frames: Vec::new() };
+    let mut dropped = Dropped::default();
+    for (at, (id, seat)) in audience.iter().enumerate() {
+        if at % AHEAD == 0 {
+            look_ahead(audience, at);
+        }
+        if except != Some(*id) {
+            let form = encoded.for_format(&seat.receiver.format);
+            let pushed = seat.receiver.send(&form.frame, class);
+            match pushed {
+                Pushed::Queued | Pushed::Replaced => form.taken += 1,
+                pushed => dropped.note(pushed),
+            }
+        }
+    }
+    for form in &encoded.frames {
+        slot.metrics.delivered(form.format.gateway()).inc_by(form.taken);
+    }
+    dropped.count(&slot.metrics);
+    encoded.frames.iter().map(|form| form.taken as usize).sum()
 }
 
 /// Brings the next members into the cache, all at once: one after the other, as the pushes would, is as long a wait
@@ -497,7 +538,7 @@ impl Dropped {
     }
 }
 
-fn full() -> Refusal {
+pub(super) fn full() -> Refusal {
     Refusal::new(Code::Busy, "the room is full")
 }
 

@@ -177,7 +177,8 @@ impl Resumed<'_> {
         line.resume(away.session, connection.id());
         connection.replay(missed);
         let now = hub.parts.clock.now();
-        let mut joins: Vec<(PluginId, Joined)> = Vec::new();
+        let mut joins: Vec<(RoomKey, Arc<str>, Joined)> = Vec::new();
+        let turn = hub.turn();
         {
             let mut state = connection.state.lock();
             state.data = away.data;
@@ -185,14 +186,15 @@ impl Resumed<'_> {
                 let seat = (connection.id(), connection.clone());
                 // Without a bound: the place was the session's before the link broke.
                 if let Ok(joined) = hub.rooms.join(&key, seat, &user, meta, now, None) {
-                    joins.push((key.plugin, joined));
+                    joins.push((key.clone(), user, joined));
                     state.rooms.push(Place { key, since });
                 }
             }
         }
         drop(line);
-        for (plugin, joined) in joins {
-            hub.count_joined(plugin, joined);
+        for (key, user, joined) in joins {
+            hub.note_joined(&key, &user, joined);
         }
+        drop(turn);
     }
 }

@@ -1,5 +1,6 @@
 //! Stories about the hub's rules: order, what is held and what is dropped, who is told of an end.
 
+mod cluster;
 mod recovery;
 mod stage;
 mod switching;
@@ -14,7 +15,7 @@ use std::{
 
 use bytes::Bytes;
 use exedra_hub::{
-    Class, CloseReason, Code, Format, Limits, Message, Refusal,
+    Class, CloseReason, Code, Format, Limits, Message, Reach, Refusal,
     hub::Received,
     manifest::{AuthMode, Inject, State},
     outbox::Outbox,
@@ -206,8 +207,10 @@ async fn broadcast_is_encoded_once_per_format() {
         clients.push(client);
     }
     let first = clients[0].connection.id();
-    let sent =
-        stage.hub.broadcast(PLUGIN, "r", Message::new("x", "[1]"), Class::Reliable, Some(first)).unwrap();
+    let sent = stage
+        .hub
+        .broadcast(PLUGIN, "r", Message::new("x", "[1]"), (Class::Reliable, Reach::Everywhere), Some(first))
+        .unwrap();
     assert_eq!(sent, 19);
     assert_eq!((one.0.load(Ordering::Relaxed), two.0.load(Ordering::Relaxed)), (1, 1));
     assert_eq!(clients[0].seen(), ["CONNECT"]);
@@ -227,7 +230,7 @@ async fn slow_link_is_closed_and_others_go_on() {
     }
     for _ in 0..10 {
         let message = Message::new("x", format!("[\"{}\"]", "y".repeat(50)));
-        stage.hub.broadcast(PLUGIN, "r", message, Class::Reliable, None).unwrap();
+        stage.hub.broadcast(PLUGIN, "r", message, (Class::Reliable, Reach::Everywhere), None).unwrap();
         quick.seen();
     }
     assert_eq!(slow.outbox.closed(), Some(CloseReason::SlowConsumer));

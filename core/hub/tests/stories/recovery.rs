@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use exedra_hub::{
-    Class, CloseReason, Code, Connection, Format, Limits, Message, Refusal,
+    Class, CloseReason, Code, Connection, Format, Limits, Message, Reach, Refusal,
     manifest::{AuthMode, Manifest, State},
     port::{Call, Clock, PluginId, Reply},
     recovery::{Beginning, Recovery},
@@ -63,7 +63,7 @@ fn join(stage: &Stage, client: &Client, room: &str) {
 
 fn tell(stage: &Stage, room: &str, what: impl std::fmt::Display) {
     let message = Message::new("e", format!("[{what}]"));
-    stage.hub.broadcast(PLUGIN, room, message, Class::Reliable, None).unwrap();
+    stage.hub.broadcast(PLUGIN, room, message, (Class::Reliable, Reach::Everywhere), None).unwrap();
 }
 
 fn emit(stage: &Stage, to: &Connection, what: impl std::fmt::Display) {
@@ -175,7 +175,10 @@ async fn own_broadcasts_stay_excepted() {
     let (mut now, mut offset) = (client, None);
     for n in 0..2 {
         let message = Message::new("e", format!("[{n}]"));
-        stage.hub.broadcast(PLUGIN, "r", message, Class::Reliable, Some(now.connection.id())).unwrap();
+        stage
+            .hub
+            .broadcast(PLUGIN, "r", message, (Class::Reliable, Reach::Everywhere), Some(now.connection.id()))
+            .unwrap();
         tell(&stage, "r", 7);
         stage.hub.link_lost(&now.connection, CloseReason::TransportLost);
         now = stage.back(Some("ann"), &format(), &pid, offset.clone()).await;
@@ -270,7 +273,7 @@ async fn unreliable_events_are_not_kept() {
     join(&stage, &client, "r");
     stage.hub.link_lost(&client.connection, CloseReason::TransportLost);
     for class in [Class::Volatile, Class::latest("r", "e", "k")] {
-        stage.hub.broadcast(PLUGIN, "r", Message::new("e", "[]"), class, None).unwrap();
+        stage.hub.broadcast(PLUGIN, "r", Message::new("e", "[]"), (class, Reach::Everywhere), None).unwrap();
     }
     let back = stage.back(Some("ann"), &format(), &pid, None).await;
     assert_eq!(read(&back).0, ["CONNECT"]);
@@ -331,7 +334,14 @@ async fn concurrent_senders_lose_nothing() {
             std::thread::spawn(move || {
                 for n in 0..EACH {
                     let message = Message::new("e", format!("[{room},{n}]"));
-                    hub.broadcast(PLUGIN, &room.to_string(), message, Class::Reliable, None).unwrap();
+                    hub.broadcast(
+                        PLUGIN,
+                        &room.to_string(),
+                        message,
+                        (Class::Reliable, Reach::Everywhere),
+                        None,
+                    )
+                    .unwrap();
                     if n % 16 == 0 {
                         std::thread::yield_now();
                     }

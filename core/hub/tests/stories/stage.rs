@@ -11,13 +11,13 @@ use bytes::Bytes;
 use exedra_hub::{
     Claims, Connection, Format, Frame, Hub, HubParts, Identity, Inbound, Limits, Message, Refusal, Task,
     frame::Part,
-    hub::{Install, Knock},
+    hub::{Install, Knock, Rules},
     manifest::{AuthMode, Event, Manifest, Namespace},
     metrics::Metrics,
     outbox::Outbox,
     port::{
-        AuthFailure, Authenticator, Bus, BusError, BusMessage, BusState, Call, Clock, Entry, Interest,
-        Messages, PluginId, Plugins, Reply, Revision, Store, StoreError, Topic,
+        AuthFailure, Authenticator, Bus, BusError, BusMessage, BusState, Call, Clock, Cluster, Entry,
+        Interest, Messages, PluginId, Plugins, Reply, Revision, Store, StoreError, Topic,
     },
     recovery::Ticket,
 };
@@ -45,6 +45,16 @@ impl Stage {
         limits: Limits,
         handler: impl Fn(Arc<Hub>, PluginId, Call) -> Task<Result<Reply, Refusal>> + Send + Sync + 'static,
     ) -> Self {
+        Self::with(installs, limits, None, handler)
+    }
+
+    /// The same, perhaps as a node of a cluster.
+    pub(crate) fn with(
+        installs: Vec<Install>,
+        limits: Limits,
+        cluster: Option<(Arc<dyn Cluster>, Rules)>,
+        handler: impl Fn(Arc<Hub>, PluginId, Call) -> Task<Result<Reply, Refusal>> + Send + Sync + 'static,
+    ) -> Self {
         let (clock, bus) = (Arc::new(HandClock::default()), Arc::new(PlainBus::default()));
         let hub = Hub::new(HubParts {
             clock: clock.clone(),
@@ -56,6 +66,9 @@ impl Stage {
         });
         let plugins = Arc::new(Closures { hub: hub.clone(), handler: Arc::new(handler) });
         hub.install(plugins, installs).unwrap();
+        if let Some((cluster, rules)) = cluster {
+            hub.unite(cluster, rules).unwrap();
+        }
         tokio::spawn(hub.run());
         Self { hub, clock, bus }
     }

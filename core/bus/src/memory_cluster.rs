@@ -1,0 +1,190 @@
+//! Several hubs inside one process as the nodes of one cluster: the twin of the cluster over NATS, with the same
+//! guarantees, for tests that want to cut and freeze nodes by hand.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, OnceLock},
+};
+
+use bytes::Bytes;
+use exedra_hub::{
+    Task,
+    cluster::NodeId,
+    port::{BusError, Cluster, Ears, Place},
+};
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::limits::MAX_PAYLOAD;
+
+/// What waits for a node; what is more is lost, as it would be on a wire.
+const MAX_WAITING: usize = 65_536;
+
+/// What the nodes share.
+#[derive(Default)]
+pub struct Commons(Mutex<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    ledger: Vec<Bytes>,
+    /// Authors' own numbers of entries, so that none is in twice.
+    written: HashSet<(NodeId, u64)>,
+    nodes: HashMap<NodeId, Seat>,
+}
+
+struct Seat {
+    ears: mpsc::Sender<Heard>,
+    places: HashSet<Place>,
+    /// Entries of the ledger that it has been given.
+    read: usize,
+    /// Whether it hears and is heard.
+    cut: bool,
+}
+
+enum Heard {
+    Entry(u64, Bytes),
+    Parcel(Place, Bytes),
+    Lost,
+}
+
+/// One node's way to the others.
+pub struct MemoryCluster {
+    commons: Arc<Commons>,
+    me: NodeId,
+    listening: OnceLock<()>,
+}
+
+impl Commons {
+    /// Nobody yet.
+    pub fn new() -> Arc<Self> {
+        Arc::default()
+    }
+
+    /// A new node.
+    pub fn node(self: &Arc<Self>) -> Arc<MemoryCluster> {
+        Arc::new(MemoryCluster { commons: self.clone(), me: NodeId::random(), listening: OnceLock::new() })
+    }
+
+    /// Cuts a node off: it hears nothing, and nothing of it is heard.
+    pub fn cut(&self, node: NodeId) {
+        self.with(node, |seat, _| seat.cut = true);
+    }
+
+    /// Ends the cut: the node is given the entries that it has missed, or told that they are lost.
+    pub fn heal(&self, node: NodeId, lost: bool) {
+        self.with(node, |seat, ledger| {
+            seat.cut = false;
+            if lost {
+                seat.read = ledger.len();
+                seat.tell(Heard::Lost);
+            }
+            seat.catch_up(ledger);
+        });
+    }
+
+    fn with(&self, node: NodeId, change: impl FnOnce(&mut Seat, &[Bytes])) {
+        let mut shared = self.0.lock();
+        let Shared { nodes, ledger, .. } = &mut *shared;
+        if let Some(seat) = nodes.get_mut(&node) {
+            change(seat, ledger);
+        }
+    }
+}
+
+impl Seat {
+    fn tell(&self, heard: Heard) {
+        if self.ears.try_send(heard).is_err() {
+            tracing::debug!("a node does not keep up");
+        }
+    }
+
+    fn catch_up(&mut self, ledger: &[Bytes]) {
+        while !self.cut && self.read < ledger.len() {
+            self.tell(Heard::Entry(self.read as u64 + 1, ledger[self.read].clone()));
+            self.read += 1;
+        }
+    }
+}
+
+impl MemoryCluster {
+    fn is_cut(&self) -> bool {
+        self.commons.0.lock().nodes.get(&self.me).is_none_or(|seat| seat.cut)
+    }
+}
+
+impl Cluster for MemoryCluster {
+    fn node(&self) -> NodeId {
+        self.me
+    }
+
+    fn listen(&self, ears: Arc<dyn Ears>) {
+        if self.listening.set(()).is_err() {
+            return;
+        }
+        let (sender, mut heard) = mpsc::channel(MAX_WAITING);
+        let mut shared = self.commons.0.lock();
+        let read = shared.ledger.len();
+        shared.nodes.insert(self.me, Seat { ears: sender, places: HashSet::new(), read, cut: false });
+        tokio::spawn(async move {
+            while let Some(heard) = heard.recv().await {
+                match heard {
+                    Heard::Entry(number, entry) => ears.entry(number, entry),
+                    Heard::Parcel(place, parcel) => ears.parcel(&place, parcel),
+                    Heard::Lost => ears.lost(),
+                }
+            }
+        });
+    }
+
+    fn attend(&self, place: &Place) -> Task {
+        self.commons.with(self.me, |seat, _| {
+            seat.places.insert(place.clone());
+        });
+        Box::pin(std::future::ready(()))
+    }
+
+    fn abandon(&self, place: &Place) {
+        self.commons.with(self.me, |seat, _| {
+            seat.places.remove(place);
+        });
+    }
+
+    fn send(&self, place: &Place, parcel: Bytes) -> Result<(), BusError> {
+        if parcel.len() > MAX_PAYLOAD {
+            return Err(BusError::TooLarge);
+        }
+        if self.is_cut() {
+            return Ok(()); // on a wire it would wait
+        }
+        let shared = self.commons.0.lock();
+        let others = shared.nodes.iter().filter(|(node, seat)| **node != self.me && !seat.cut);
+        for (_, seat) in others.filter(|(_, seat)| seat.places.contains(place)) {
+            seat.tell(Heard::Parcel(place.clone(), parcel.clone()));
+        }
+        Ok(())
+    }
+
+    fn append(&self, number: u64, entry: Bytes) -> Task<Result<(), BusError>> {
+        if self.is_cut() {
+            let away = BusError::Unavailable("the node is cut off".to_owned());
+            return Box::pin(std::future::ready(Err(away)));
+        }
+        let mut shared = self.commons.0.lock();
+        if shared.written.insert((self.me, number)) {
+            shared.ledger.push(entry);
+        }
+        let Shared { nodes, ledger, .. } = &mut *shared;
+        nodes.values_mut().for_each(|seat| seat.catch_up(ledger));
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn trouble(&self) -> Option<String> {
+        self.is_cut().then(|| "the node is cut off".to_owned())
+    }
+}
+
+impl Drop for MemoryCluster {
+    fn drop(&mut self) {
+        self.commons.0.lock().nodes.remove(&self.me);
+    }
+}

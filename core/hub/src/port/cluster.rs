@@ -1,0 +1,58 @@
+//! Other nodes: a ledger that all of them read in one order, and parcels between those that attend the same room.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::BusError;
+use crate::{Task, cluster::NodeId};
+
+/// A room as nodes name it to each other: plugins by name, because nodes may number them differently.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// The plugin's name.
+    pub plugin: Arc<str>,
+    /// The room's name.
+    pub room: Arc<str>,
+}
+
+/// What joins several nodes to one hub.
+///
+/// * The ledger has one order for everybody: what is appended is heard by every node, the author too, with a number
+///   that grows. A node that could not be given every entry is told so ([`Ears::lost`]) before the next one.
+/// * Parcels go to every other node that attends the place, at most once, in order per sender and place. Nobody hears
+///   its own.
+/// * Nothing waits for the network but the returned tasks, and those end within a few seconds whatever happens.
+pub trait Cluster: Send + Sync + 'static {
+    /// Who we are: another number at every start of the process.
+    fn node(&self) -> NodeId;
+    /// Who listens. Told once, before anything else is asked.
+    fn listen(&self, ears: Arc<dyn Ears>);
+    /// Attends a place; the task ends when nothing that is sent from then on is missed.
+    fn attend(&self, place: &Place) -> Task;
+    /// Attends it no more.
+    fn abandon(&self, place: &Place);
+    /// Sends a parcel to all others that attend the place, without waiting.
+    ///
+    /// # Errors
+    /// [`BusError::Unavailable`] while disconnected with a full queue, [`BusError::TooLarge`] over the broker's limit.
+    fn send(&self, place: &Place, parcel: Bytes) -> Result<(), BusError>;
+    /// Appends to the ledger. `number` counts our entries: the same one again is the same entry, so that an append whose
+    /// end is unknown can be repeated.
+    ///
+    /// # Errors
+    /// [`BusError::Unavailable`] or [`BusError::Timeout`]; the entry may be in the ledger all the same.
+    fn append(&self, number: u64, entry: Bytes) -> Task<Result<(), BusError>>;
+    /// Why the ledger cannot be used right now; `None` when it can.
+    fn trouble(&self) -> Option<String>;
+}
+
+/// What a node hears. Called from one task per kind: entries in their order, parcels in order per sender and place.
+pub trait Ears: Send + Sync + 'static {
+    /// An entry of the ledger, in its order.
+    fn entry(&self, number: u64, entry: Bytes);
+    /// The ledger has been begun anew, or entries were missed: what is known of others may be wrong.
+    fn lost(&self);
+    /// A parcel for a place that we attend.
+    fn parcel(&self, place: &Place, parcel: Bytes);
+}

@@ -1,0 +1,352 @@
+//! Stories about several nodes: who hears a room, who is in it, who tells of an end, and what happens to all that when a
+//! node is cut off, dies, or comes back.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use exedra_bus::{Commons, MemoryCluster};
+use exedra_hub::{
+    Class, ConnId, Limits, Message, Reach, Refusal,
+    hub::{Claimant, Rules},
+    manifest::{AuthMode, State},
+    port::{Call, Cluster, PluginId, Reply},
+};
+use parking_lot::Mutex;
+
+use crate::stage::{Client, Stage, format, plugin};
+
+const PLUGIN: PluginId = PluginId(0);
+const LEASE: Duration = Duration::from_secs(6);
+
+struct Node {
+    stage: Stage,
+    link: Arc<MemoryCluster>,
+    /// What the plugin was told here.
+    notes: Arc<Mutex<Vec<String>>>,
+}
+
+struct House {
+    commons: Arc<Commons>,
+    nodes: Vec<Node>,
+}
+
+impl House {
+    async fn of(count: usize) -> Self {
+        let commons = Commons::new();
+        let mut house = Self { nodes: (0..count).map(|at| Node::new(&commons, at)).collect(), commons };
+        house.beats(3).await;
+        house
+    }
+
+    async fn settle(&self) {
+        for _ in 0..3 {
+            for node in &self.nodes {
+                node.stage.settle().await;
+            }
+        }
+    }
+
+    /// Lets so many heartbeats pass on every node.
+    async fn beats(&mut self, beats: u32) {
+        for _ in 0..beats {
+            for node in &self.nodes {
+                node.stage.clock.advance(LEASE / 6);
+            }
+            self.settle().await;
+        }
+    }
+
+    fn cut(&self, node: usize) {
+        self.commons.cut(self.nodes[node].link.node());
+    }
+
+    fn heal(&self, node: usize, lost: bool) {
+        self.commons.heal(self.nodes[node].link.node(), lost);
+    }
+
+    /// The members of a room as each node sees them.
+    fn members(&self, room: &str) -> Vec<Vec<String>> {
+        let names = |node: &Node| {
+            let members = node.stage.hub.members(PLUGIN, room);
+            members.iter().map(|member| format!("{}*{}", member.user, member.connections)).collect()
+        };
+        self.nodes.iter().map(names).collect()
+    }
+
+    /// What the plugin was told on all nodes together, of one kind.
+    fn told(&self, what: &str) -> Vec<String> {
+        let all = self.nodes.iter().flat_map(|node| node.notes.lock().clone());
+        all.filter(|note| note.contains(what)).collect()
+    }
+}
+
+impl Node {
+    fn new(commons: &Arc<Commons>, at: usize) -> Self {
+        let link = commons.node();
+        let notes: Arc<Mutex<Vec<String>>> = Arc::default();
+        let mut manifest = plugin("p", AuthMode::Optional, &["x"]);
+        manifest.states = vec![State { name: "s".into(), window_ms: 100 }];
+        let written = notes.clone();
+        let rules = Rules { name: format!("n{at}"), lease: LEASE };
+        let cluster: Arc<dyn Cluster> = link.clone();
+        let stage = Stage::with(
+            vec![manifest.into()],
+            Limits::default(),
+            Some((cluster, rules)),
+            move |_, _, call| {
+                written.lock().push(match &call {
+                    Call::Leave { room, user, .. } => format!("{user} left {room}"),
+                    Call::Refresh { room, .. } => format!("refresh {room}"),
+                    other => other.kind().to_owned(),
+                });
+                Box::pin(async { Ok::<_, Refusal>(Reply::Empty) })
+            },
+        );
+        Self { stage, link, notes }
+    }
+
+    async fn client(&self, user: &str) -> Client {
+        let client = self.stage.client(Some(user), &format()).await;
+        client.seen();
+        client
+    }
+
+    fn join(&self, client: &Client, room: &str) -> bool {
+        let joined = self.stage.hub.join(PLUGIN, client.connection.id(), room, Bytes::new(), None);
+        joined.unwrap().first
+    }
+
+    fn leave(&self, client: &Client, room: &str) {
+        self.stage.hub.leave(PLUGIN, client.connection.id(), room).unwrap();
+    }
+
+    fn say(&self, room: &str, text: &str, except: Option<ConnId>) {
+        let message = Message::new("said", format!("[{text:?}]"));
+        let how = (Class::Reliable, Reach::Everywhere);
+        self.stage.hub.broadcast(PLUGIN, room, message, how, except).unwrap();
+    }
+
+    async fn claim(&self, client: &Client, room: &str, max: u64) -> Result<(), Refusal> {
+        let who = Claimant::Connection(client.connection.id(), None);
+        self.stage.hub.claim(PLUGIN, room, who, Bytes::new(), Some(max)).await.map(drop)
+    }
+}
+
+#[tokio::test]
+async fn room_is_heard_on_every_node() {
+    let house = House::of(3).await;
+    let [a, b, c] = &house.nodes[..] else { panic!() };
+    let (ann, bob, cyd) = (a.client("ann").await, b.client("bob").await, c.client("cyd").await);
+    a.join(&ann, "r");
+    b.join(&bob, "r");
+    c.join(&cyd, "other");
+    house.settle().await;
+    for text in ["one", "two"] {
+        a.say("r", text, Some(ann.connection.id()));
+        b.say("r", text, None);
+    }
+    house.settle().await;
+    assert_eq!(ann.seen(), ["said [\"one\"]", "said [\"two\"]"], "not its own, once from the other node");
+    assert_eq!(bob.seen().len(), 4);
+    assert!(cyd.seen().is_empty());
+}
+
+#[tokio::test]
+async fn members_are_the_same_everywhere() {
+    let mut house = House::of(3).await;
+    let (ann, tab) = (house.nodes[0].client("ann").await, house.nodes[1].client("ann").await);
+    let bob = house.nodes[2].client("bob").await;
+    assert!(house.nodes[0].join(&ann, "r"));
+    house.beats(1).await;
+    assert!(!house.nodes[1].join(&tab, "r"), "the second tab is no new member");
+    assert!(house.nodes[2].join(&bob, "r"));
+    house.settle().await;
+    let all = house.members("r");
+    assert_eq!(all, vec![vec!["ann*2", "bob*1"]; 3]);
+    assert_eq!(house.nodes[2].stage.hub.count(PLUGIN, "r"), 2);
+}
+
+#[tokio::test]
+async fn leave_is_told_once_by_the_last_node() {
+    let house = House::of(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let (ann, tab) = (a.client("ann").await, b.client("ann").await);
+    a.join(&ann, "r");
+    b.join(&tab, "r");
+    house.settle().await;
+    // At the same moment, neither knowing of the other.
+    a.leave(&ann, "r");
+    b.leave(&tab, "r");
+    house.settle().await;
+    assert_eq!(house.told("left"), ["ann left r"]);
+    assert_eq!(house.members("r"), vec![Vec::<String>::new(); 2]);
+}
+
+#[tokio::test]
+async fn dead_nodes_members_leave_once() {
+    let mut house = House::of(3).await;
+    let (ann, bob) = (house.nodes[0].client("ann").await, house.nodes[2].client("bob").await);
+    house.nodes[0].join(&ann, "r");
+    house.nodes[2].join(&bob, "r");
+    house.settle().await;
+    house.cut(2);
+    house.beats(5).await; // within the lease of six
+    let seen = house.members("r");
+    assert_eq!(seen[..2], vec![vec!["ann*1"]; 2]);
+    assert_eq!(house.told("bob left").len(), 1);
+    assert_eq!(house.nodes[0].stage.hub.view_nodes().len(), 1);
+}
+
+#[tokio::test]
+async fn frozen_node_takes_its_own_back() {
+    for lost in [false, true] {
+        let mut house = House::of(3).await;
+        let (ann, bob) = (house.nodes[0].client("ann").await, house.nodes[2].client("bob").await);
+        house.nodes[0].join(&ann, "r");
+        house.nodes[2].join(&bob, "r");
+        house.settle().await;
+        house.cut(2);
+        house.beats(6).await;
+        house.heal(2, lost);
+        house.beats(2).await;
+        assert_eq!(house.members("r"), vec![vec!["ann*1", "bob*1"]; 3], "lost: {lost}");
+        assert_eq!(house.told("left"), ["bob left r"], "lost: {lost}");
+        house.nodes[2].leave(&bob, "r");
+        house.settle().await;
+        assert_eq!(house.told("bob left").len(), 2, "lost: {lost}: this time it really left");
+    }
+}
+
+#[tokio::test]
+async fn cut_off_node_goes_on_alone() {
+    let mut house = House::of(2).await;
+    let (ann, bob) = (house.nodes[0].client("ann").await, house.nodes[0].client("bob").await);
+    house.nodes[0].join(&ann, "r");
+    house.nodes[0].join(&bob, "r");
+    house.settle().await;
+    house.cut(0);
+    assert!(house.nodes[0].stage.hub.cluster_trouble().is_some());
+    house.nodes[0].say("r", "here", None);
+    assert_eq!(ann.seen().len(), 1);
+    house.nodes[0].leave(&bob, "r");
+    house.settle().await;
+    assert_eq!(house.told("left"), ["bob left r"], "told without the ledger");
+    house.heal(0, false);
+    house.beats(2).await;
+    assert_eq!(house.told("left").len(), 1, "and not again with it");
+    assert_eq!(house.members("r"), vec![vec!["ann*1"]; 2]);
+}
+
+#[tokio::test]
+async fn everybody_cut_off_nobody_is_dead() {
+    let mut house = House::of(3).await;
+    let bob = house.nodes[2].client("bob").await;
+    house.nodes[2].join(&bob, "r");
+    house.settle().await;
+    (0..3).for_each(|node| house.cut(node));
+    house.beats(20).await;
+    (0..3).for_each(|node| house.heal(node, false));
+    house.beats(3).await;
+    assert!(house.told("left").is_empty(), "the ledger stood still, not the nodes");
+    assert_eq!(house.members("r"), vec![vec!["bob*1"]; 3]);
+}
+
+#[tokio::test]
+async fn bound_holds_over_all_nodes() {
+    let house = House::of(3).await;
+    let mut clients = Vec::new();
+    for at in 0..30 {
+        clients.push((at % 3, house.nodes[at % 3].client(&format!("u{at}")).await));
+    }
+    let claims = clients.iter().map(|(node, client)| house.nodes[*node].claim(client, "r", 7));
+    let given = futures_util::future::join_all(claims).await;
+    assert_eq!(given.iter().filter(|claim| claim.is_ok()).count(), 7);
+    house.settle().await;
+    assert!(house.members("r").iter().all(|members| members.len() == 7));
+    let (at, (node, inside)) = clients.iter().enumerate().find(|(at, _)| given[*at].is_ok()).unwrap();
+    house.nodes[*node].leave(inside, "r");
+    house.settle().await;
+    assert_eq!(house.told("left"), [format!("u{at} left r")]);
+    let (_, (node, outside)) = clients.iter().enumerate().find(|(at, _)| given[*at].is_err()).unwrap();
+    assert!(
+        house.nodes[*node].claim(outside, "r", 7).await.is_ok(),
+        "a place that is free again is given again"
+    );
+}
+
+#[tokio::test]
+async fn taken_out_on_every_node() {
+    let house = House::of(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let (ann, tab) = (a.client("ann").await, b.client("ann").await);
+    a.join(&ann, "r");
+    b.join(&tab, "r");
+    house.settle().await;
+    a.stage.hub.leave_user(PLUGIN, "r", "ann").unwrap();
+    house.settle().await;
+    assert_eq!(house.members("r"), vec![Vec::<String>::new(); 2]);
+    assert_eq!(house.told("left"), ["ann left r"]);
+    b.say("r", "nobody is here", None);
+    house.settle().await;
+    assert!(tab.seen().is_empty());
+    assert!(b.join(&tab, "r"), "and may come again");
+}
+
+#[tokio::test]
+async fn state_is_sent_by_every_node_that_has_the_room() {
+    let mut house = House::of(3).await;
+    let (ann, bob) = (house.nodes[0].client("ann").await, house.nodes[1].client("bob").await);
+    house.nodes[0].join(&ann, "r");
+    house.nodes[1].join(&bob, "r");
+    house.settle().await;
+    house.nodes[0].stage.hub.refresh(PLUGIN, 0, "r").unwrap();
+    house.settle().await;
+    let refreshed: Vec<usize> = house
+        .nodes
+        .iter()
+        .map(|node| node.notes.lock().iter().filter(|n| *n == "refresh r").count())
+        .collect();
+    assert_eq!(refreshed, [1, 1, 0]);
+    house.beats(1).await;
+    assert_eq!(house.told("refresh").len(), 2, "nobody answers a refresh with a refresh");
+}
+
+#[tokio::test]
+async fn place_without_a_connection_outlives_its_node() {
+    let mut house = House::of(2).await;
+    house.nodes[1].stage.hub.join_user(PLUGIN, "r", "ann", Bytes::new(), LEASE * 3, None).unwrap();
+    house.settle().await;
+    house.cut(1);
+    house.beats(6).await;
+    assert_eq!(house.members("r")[0], ["ann*0"]);
+    assert!(house.told("left").is_empty());
+    house.beats(13).await; // its time runs on from when it was given
+    assert!(house.members("r")[0].is_empty());
+    assert_eq!(house.nodes[0].notes.lock().iter().filter(|note| note.contains("left")).count(), 1);
+}
+
+#[tokio::test]
+async fn leave_and_return_at_once_is_nothing() {
+    let house = House::of(2).await;
+    let ann = house.nodes[0].client("ann").await;
+    house.nodes[0].join(&ann, "r");
+    house.settle().await;
+    house.nodes[0].leave(&ann, "r");
+    assert!(!house.nodes[0].join(&ann, "r"), "the leave has not been told");
+    house.settle().await;
+    assert!(house.told("left").is_empty());
+    assert_eq!(house.members("r"), vec![vec!["ann*1"]; 2]);
+}
+
+#[tokio::test]
+async fn goodbye_ends_everything() {
+    let house = House::of(2).await;
+    let ann = house.nodes[0].client("ann").await;
+    house.nodes[0].join(&ann, "r");
+    house.settle().await;
+    house.nodes[0].stage.hub.disconnect_all(exedra_hub::CloseReason::ShuttingDown);
+    house.nodes[0].stage.hub.part().await;
+    house.settle().await;
+    assert_eq!(house.told("left"), ["ann left r"]);
+    assert!(house.nodes[1].stage.hub.view_nodes().is_empty());
+}
