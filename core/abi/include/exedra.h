@@ -96,7 +96,8 @@ typedef struct {
  *   INJECT      injects[handler]; room, name, context = {"headers":{..}}, payload = body as it came
  *   RPC         rpcs[handler]; name = method, payload = body; result: payload = body of the answer (JSON)
  *   TIMER       timers[handler]
- *   REFRESH     states[handler]; room                send the room's state to its members now
+ *   REFRESH     states[handler]; room                send the room's state to its members now; in a cluster every node
+ *                                                    is asked, and what is broadcast meanwhile goes to its own members
  *
  * `context` is a JSON object. For a connection, the same for its whole life:
  *   {"id": public id, "namespace", "params": {..}, "query": {..}, "auth": {..}, "peer": "address",
@@ -286,6 +287,11 @@ typedef struct {
    * the room for another member. */
   exedra_status (*join_as)(const exedra_host *, exedra_conn, exedra_slice room, exedra_slice user, exedra_slice meta,
                            uint64_t max_members, exedra_result *out);
+  /* As `join`, `join_as` (`user` not empty) or `join_user` (`conn` 0), with a bound that holds exactly on all nodes of a
+   * cluster; the others know what this node has heard of. At once for a hub that runs alone. EXEDRA_E_BUSY when there
+   * are `max_members` already, EXEDRA_E_UNAVAILABLE when the nodes cannot agree in time. */
+  exedra_status (*claim)(const exedra_host *, exedra_conn, exedra_slice room, exedra_slice user, exedra_slice meta,
+                         uint64_t ttl_ms, uint64_t max_members, exedra_result *out, exedra_done, exedra_op *);
 } exedra_room_ext;
 #define EXEDRA_ROOM "exedra.room/1"
 
@@ -366,7 +372,7 @@ EXEDRA_ASSERT(offsetof(exedra_host, instance) == 8, "exedra_host.instance");
 EXEDRA_ASSERT(sizeof(exedra_message) == 72, "exedra_message");
 EXEDRA_ASSERT(offsetof(exedra_message, args) == 40, "exedra_message.args");
 EXEDRA_ASSERT(sizeof(exedra_socket_ext) == 48, "exedra_socket_ext");
-EXEDRA_ASSERT(sizeof(exedra_room_ext) == 80, "exedra_room_ext");
+EXEDRA_ASSERT(sizeof(exedra_room_ext) == 88, "exedra_room_ext");
 EXEDRA_ASSERT(sizeof(exedra_kv_ext) == 40, "exedra_kv_ext");
 EXEDRA_ASSERT(sizeof(exedra_bus_ext) == 24, "exedra_bus_ext");
 EXEDRA_ASSERT(sizeof(exedra_time_ext) == 24, "exedra_time_ext");

@@ -155,6 +155,20 @@ pub struct RoomExt {
             out: *mut RawResult,
         ) -> Status,
     >,
+    pub claim: Option<
+        unsafe extern "C" fn(
+            host: *const Host,
+            conn: Conn,
+            room: Slice,
+            user: Slice,
+            meta: Slice,
+            ttl_ms: u64,
+            max_members: u64,
+            out: *mut RawResult,
+            done: Done,
+            op: *mut OpId,
+        ) -> Status,
+    >,
 }
 
 /// `expected` of [`KvExt`]: whatever the revision.

@@ -44,7 +44,7 @@ const _: () = {
     assert!(size_of::<Message>() == 72);
     assert!(offset_of!(Message, args) == 40);
     assert!(size_of::<SocketExt>() == 48);
-    assert!(size_of::<RoomExt>() == 80);
+    assert!(size_of::<RoomExt>() == 88);
     assert!(size_of::<KvExt>() == 40);
     assert!(size_of::<BusExt>() == 24);
     assert!(size_of::<TimeExt>() == 24);

@@ -7,6 +7,7 @@
 //! subscriber loses its own messages and nobody else's.
 
 mod announced;
+mod cluster;
 mod link;
 mod listening;
 mod options;
@@ -22,7 +23,7 @@ use std::{
 
 use async_nats::{
     Auth, AuthError, Client, ConnectOptions, Event, HeaderMap, HeaderName, HeaderValue, Message, Request,
-    RequestErrorKind, Subscriber, connection::State,
+    RequestErrorKind, Subscriber, connection::State, jetstream,
 };
 use bytes::Bytes;
 use exedra_hub::{
@@ -50,6 +51,8 @@ use crate::{
     micro::Services,
     subject::{Subjects, encode},
 };
+
+pub use self::cluster::{NatsCluster, connect as connect_cluster};
 
 /// How long a subscription waits to be confirmed by the server.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);

@@ -4,7 +4,7 @@
 //! `A-Z a-z 0-9 - _` stand for themselves, every other byte of the UTF-8 form is `=XX` (upper-case hex), and the
 //! empty name is `=`. Decoding takes only what encoding makes.
 
-use exedra_hub::port::{BusError, Interest, Topic};
+use exedra_hub::port::{BusError, Interest, Place, Topic};
 
 /// The longest encoded name, in bytes: three of them and a prefix stay below the 4 KiB of a protocol line.
 pub const MAX_TOKEN: usize = 1024;
@@ -128,6 +128,35 @@ impl Subjects {
             Interest::Rpc { service } => self.join("rpc", &[service])? + ".*",
             Interest::DeadLetter { plugin } => self.join("dlq", &[plugin])?,
         })
+    }
+
+    /// Where nodes write their ledger.
+    pub fn ledger(&self) -> String {
+        format!("{}cluster.ledger", self.prefix)
+    }
+
+    /// Where the ledger is read aloud, entry by entry, with their numbers.
+    pub fn said(&self) -> String {
+        format!("{}cluster.said", self.prefix)
+    }
+
+    /// Where nothing is ever heard.
+    pub fn nobody(&self) -> String {
+        format!("{}cluster.nobody", self.prefix)
+    }
+
+    /// Where room messages between nodes go.
+    ///
+    /// # Errors
+    /// [`BusError::TooLarge`] when a name is too long.
+    pub fn room(&self, place: &Place) -> Result<String, BusError> {
+        let (plugin, room) = (encode(&place.plugin)?, encode(&place.room)?);
+        Ok(format!("{}cluster.room.{plugin}.{room}", self.prefix))
+    }
+
+    /// A stream of this hub, as JetStream names it.
+    pub fn stream(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix.replace('.', "_"))
     }
 
     /// The topic of a subject; `None` when it is not one of ours in the one form it has.

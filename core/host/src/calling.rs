@@ -26,6 +26,7 @@ use crate::{
     executor::Kind,
     gate::Phase,
     instance::Instance,
+    reach::Within,
 };
 
 /// A call that was let in; dropping it lets the next one in.
@@ -84,6 +85,7 @@ impl Instance {
     fn tell(&self, number: CallId, call: Call) -> Result<Returned, Refusal> {
         let running = |phase| phase == Phase::Running;
         let Some(_inside) = self.enter(call.kind(), running) else { return Err(stopping()) };
+        let _reach = Within::of(&call);
         let returned = dispatch::dispatch(self, number, &call);
         if let Call::Disconnect { conn, .. } = &call {
             self.contexts.forget(conn.id);

@@ -32,6 +32,7 @@ mod load;
 mod log;
 mod ops;
 mod payload;
+mod reach;
 mod spec;
 mod state;
 mod task;

@@ -12,9 +12,14 @@ use std::{
 };
 
 use exedra_abi::{CallId, Status};
+use exedra_hub::Reach;
 use parking_lot::Mutex;
 
-use crate::{answer::Answer, instance::Instance};
+use crate::{
+    answer::Answer,
+    instance::Instance,
+    reach::{self, Within},
+};
 
 /// A task's number within its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,13 +132,15 @@ pub(crate) struct PluginTask {
     key: TaskKey,
     owner: CallId,
     raw: RawTask,
+    /// How far the room messages go that it sends: as when it was made.
+    reach: Reach,
     /// Made by the first poll; the executor's waker stays the same for the life of a task.
     waker: Option<Arc<Waker>>,
 }
 
 impl PluginTask {
     pub(crate) fn new(instance: Arc<Instance>, key: TaskKey, owner: CallId, raw: RawTask) -> Self {
-        Self { instance, key, owner, raw, waker: None }
+        Self { instance, key, owner, raw, reach: reach::now(), waker: None }
     }
 
     /// A task that has ended answers for its call, in case it has not done so. A panic is counted once: by the call
@@ -162,6 +169,7 @@ impl Future for PluginTask {
         else {
             return Poll::Pending;
         };
+        let _reach = Within::new(this.reach);
         // SAFETY: the task is alive, `&mut self` keeps other polls away, and the waker outlives the call.
         let status = unsafe { (this.raw.poll)(this.raw.data, Arc::as_ptr(waker).cast()) };
         drop(inside);

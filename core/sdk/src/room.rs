@@ -107,7 +107,8 @@ impl Room {
         self.join_max(conn, meta, 0)
     }
 
-    /// The same, unless the room has `max` members already (0: no bound). Holds even when many join at once.
+    /// The same, unless the room has `max` members already (0: no bound). Holds even when many join at once on this
+    /// node; of other nodes it knows what they have said so far. [`Room::claim`] holds on all of them.
     ///
     /// # Errors
     /// [`Code::Busy`] when the room is full.
@@ -129,6 +130,47 @@ impl Room {
         max: u64,
     ) -> Result<Joined> {
         read(&ops::join_as(&self.hub.door, conn.id(), &self.name, member, &one_value(meta)?, max)?)
+    }
+
+    /// As [`Room::join_max`], with a bound that holds on all nodes of a cluster, however many join at once. For a hub that
+    /// runs alone the answer is there at once; while the nodes cannot speak to each other it is given by what is known.
+    ///
+    /// # Errors
+    /// [`Code::Busy`] when the room is full, [`Code::Unavailable`] when the nodes do not agree in time.
+    pub async fn claim(&self, conn: &Conn, meta: &(impl Serialize + ?Sized), max: u64) -> Result<Joined> {
+        self.claim_for(ops::Claimant::Connection(conn.id()), &one_value(meta)?, max).await
+    }
+
+    /// As [`Room::join_as`], with a bound as of [`Room::claim`].
+    ///
+    /// # Errors
+    /// As [`Room::claim`]; [`Code::Conflict`] when the connection is in the room as another member.
+    pub async fn claim_as(
+        &self,
+        conn: &Conn,
+        member: &str,
+        meta: &(impl Serialize + ?Sized),
+        max: u64,
+    ) -> Result<Joined> {
+        self.claim_for(ops::Claimant::Member(conn.id(), member), &one_value(meta)?, max).await
+    }
+
+    /// As [`Room::join_user_max`], with a bound as of [`Room::claim`].
+    ///
+    /// # Errors
+    /// As [`Room::claim`].
+    pub async fn claim_user(
+        &self,
+        user: &str,
+        meta: &(impl Serialize + ?Sized),
+        ttl: Duration,
+        max: u64,
+    ) -> Result<Joined> {
+        self.claim_for(ops::Claimant::User(user, Span(ttl).as_ms()), &one_value(meta)?, max).await
+    }
+
+    async fn claim_for(&self, who: ops::Claimant<'_>, meta: &[u8], max: u64) -> Result<Joined> {
+        read(&ops::claim(&self.hub.door, &self.name, &who, meta, max)?.await?)
     }
 
     /// Takes a connection out.

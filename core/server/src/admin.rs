@@ -144,6 +144,9 @@ impl Admin {
         if self.hub.bus().state() == BusState::Down {
             say("bus", "not connected".to_owned());
         }
+        if let Some(why) = self.hub.cluster_trouble() {
+            say("cluster", why);
+        }
         if let Some(why) = self.hub.store().trouble() {
             say("store", why);
         }

@@ -92,7 +92,7 @@ impl Hangouts {
 
     #[connect]
     async fn connected(&self, conn: Conn) -> Result<()> {
-        self.welcome(&conn)
+        self.welcome(&conn).await
     }
 
     #[disconnect]

@@ -25,25 +25,25 @@ pub(crate) struct Link {
 
 impl Hangouts {
     /// Greets a link, or says why not and closes it: a refused WebSocket could not be told.
-    pub(crate) fn welcome(&self, conn: &Conn) -> Result<()> {
-        self.place(conn).or_else(|error| {
+    pub(crate) async fn welcome(&self, conn: &Conn) -> Result<()> {
+        self.place(conn).await.or_else(|error| {
             self.closed.with("refused").inc();
             tell_and_close(conn, &error);
             Ok(())
         })
     }
 
-    fn place(&self, conn: &Conn) -> Result<()> {
+    async fn place(&self, conn: &Conn) -> Result<()> {
         let said = || conn.query("userId").and_then(UserId::check).map(|id| id.0);
         let user = conn.user().map(|user| user.user_id.clone()).or_else(said);
         let user = user.ok_or_else(|| refused("userId is required: connect to /ws/rooms?userId=…"))?;
         let mine = self.hub.room(keys::key(&["user", &user]));
-        mine.join_as(conn, conn.public_id(), &(), u64::from(self.settings.links_per_user)).map_err(
-            |error| match error.code {
-                Code::Busy => error.with_code("TOO_MANY_CONNECTIONS"),
-                _ => error,
-            },
-        )?;
+        let claimed =
+            mine.claim_as(conn, conn.public_id(), &(), u64::from(self.settings.links_per_user)).await;
+        claimed.map_err(|error| match error.code {
+            Code::Busy => error.with_code("TOO_MANY_CONNECTIONS"),
+            _ => error,
+        })?;
         self.note(conn, &Link { user: user.clone(), rooms: Vec::new() })?;
         self.heard(conn);
         let timestamp = Timestamp(self.hub.now_ms());

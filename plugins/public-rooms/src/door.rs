@@ -19,7 +19,7 @@ impl PublicRooms {
     pub(crate) async fn let_in(&self, conn: &Conn) -> Result<()> {
         let (address, placed) = match self.address_of(conn).await {
             Ok(address) => {
-                let placed = self.place(conn, &address);
+                let placed = self.place(conn, &address).await;
                 (Some(address), placed)
             }
             Err(error) => (None, Err(error)),
@@ -37,9 +37,9 @@ impl PublicRooms {
         self.addresses.of(ip, &self.hub.kv()).await
     }
 
-    fn place(&self, conn: &Conn, address: &Address) -> Result<()> {
+    async fn place(&self, conn: &Conn, address: &Address) -> Result<()> {
         let room = room_id(conn)?;
-        self.count_in(conn, address)?;
+        self.count_in(conn, address).await?;
         self.hub.room(names::audience(room)).join(conn, &())?;
         // From now on the connection hears the room; whoever came before this moment must be told of.
         self.watch.heard(conn);
@@ -48,12 +48,12 @@ impl PublicRooms {
 
     /// Takes one of the places that an address has. A place lasts as long as the connection, but not longer than
     /// `stale_after`: then the next one may have it.
-    fn count_in(&self, conn: &Conn, address: &Address) -> Result<()> {
+    async fn count_in(&self, conn: &Conn, address: &Address) -> Result<()> {
         let places = self.hub.room(names::connections(address));
-        let join =
-            || places.join_as(conn, conn.public_id(), &(), u64::from(self.settings.connections_per_ip));
-        let joined = match join() {
-            Err(error) if error.code == Code::Busy && self.drop_stale(&places)? => join(),
+        let claim =
+            || places.claim_as(conn, conn.public_id(), &(), u64::from(self.settings.connections_per_ip));
+        let joined = match claim().await {
+            Err(error) if error.code == Code::Busy && self.drop_stale(&places)? => claim().await,
             joined => joined,
         };
         joined.map(drop).map_err(|error| match error.code {

@@ -45,7 +45,7 @@ impl PublicRooms {
             return Err(Trouble::InvalidUser.because("This connection has joined as another user"));
         }
         let joined_at = self.hub.now_ms();
-        let members = self.seat(conn, &room, &user, joined_at)?;
+        let members = self.seat(conn, &room, &user, joined_at).await?;
         let joined = UserJoined {
             user_id: user.user_id.clone(),
             user_name: user.user_name.clone(),
@@ -59,10 +59,10 @@ impl PublicRooms {
     }
 
     /// Gives a connection its user's place.
-    fn seat(&self, conn: &Conn, room: &RoomRecord, user: &User, joined_at: u64) -> Result<u64> {
+    async fn seat(&self, conn: &Conn, room: &RoomRecord, user: &User, joined_at: u64) -> Result<u64> {
         let profile = Profile { user_name: user.user_name.clone(), joined_at: Some(joined_at) };
         let occupants = self.hub.room(names::occupants(&room.room_id));
-        let joined = occupants.join_as(conn, &user.user_id, &profile, u64::from(room.max_occupancy));
+        let joined = occupants.claim_as(conn, &user.user_id, &profile, u64::from(room.max_occupancy)).await;
         let joined = joined.map_err(|error| match error.code {
             Code::Busy => Trouble::JoinError.because("Room is full"),
             _ => error,
@@ -160,13 +160,11 @@ impl PublicRooms {
         }
         let profile = Profile { user_name: user.user_name.clone(), joined_at: None };
         let (hold, most) = (self.settings.rest_presence.0, u64::from(room.max_occupancy));
-        let joined =
-            occupants.join_user_max(&user.user_id, &profile, hold, most).map_err(|error| {
-                match error.code {
-                    Code::Busy => Error::conflict("Room is full").with_code("ROOM_FULL"),
-                    _ => error,
-                }
-            })?;
+        let claimed = occupants.claim_user(&user.user_id, &profile, hold, most).await;
+        let joined = claimed.map_err(|error| match error.code {
+            Code::Busy => Error::conflict("Room is full").with_code("ROOM_FULL"),
+            _ => error,
+        })?;
         self.entered(&room, &user, now, joined.members, None)
     }
 

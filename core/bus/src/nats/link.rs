@@ -17,7 +17,7 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Takes an event in.
+    /// Takes an event in, and counts it.
     pub(super) fn tell(&self, event: &Event, metrics: &Metrics) {
         match event {
             Event::Connected => {
@@ -31,15 +31,20 @@ impl Link {
                 metrics.bus_up.set(0);
                 tracing::warn!("the bus is down; local delivery goes on");
             }
-            Event::Closed => {
-                metrics.bus_up.set(0);
-                self.closed.store(true, Ordering::SeqCst);
-            }
+            Event::Closed => metrics.bus_up.set(0),
             Event::LameDuckMode => tracing::warn!("the bus's server is about to stop"),
             Event::SlowConsumer(id) => tracing::warn!(id, "the bus dropped messages before they were read"),
             Event::ServerError(error) => tracing::warn!(%error, "the bus's server complains"),
             Event::ClientError(error) => tracing::warn!(%error, "the bus's client complains"),
             Event::Draining => {}
+        }
+        self.note(event);
+    }
+
+    /// The same for a connection that is not counted.
+    pub(super) fn note(&self, event: &Event) {
+        if matches!(event, Event::Closed) {
+            self.closed.store(true, Ordering::SeqCst);
         }
         self.changed.notify_waiters();
     }

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use exedra_abi::{Conn, Host, Message, RawResult, RoomExt, Slice, Status};
+use exedra_abi::{Conn, Done, Host, Message, OpId, RawResult, RoomExt, Slice, Status};
 use exedra_hub::{
     ConnId, Refusal,
-    hub::{Joined, Left},
+    hub::{Claimant, Joined, Left},
 };
 
-use super::{done, guarded, json, message, name, scope_of, status_of};
-use crate::answer::{self, Answer};
+use super::{NAME, done, guarded, json, message, name, pending, scope_of, status_of, text};
+use crate::{
+    answer::{self, Answer},
+    reach,
+};
 
 pub(super) static TABLE: RoomExt = RoomExt {
     struct_size: size_of::<RoomExt>() as u32,
@@ -23,6 +26,7 @@ pub(super) static TABLE: RoomExt = RoomExt {
     count: Some(count),
     refresh: Some(refresh),
     join_as: Some(join_as),
+    claim: Some(claim),
 };
 
 unsafe extern "C" fn broadcast(
@@ -37,7 +41,7 @@ unsafe extern "C" fn broadcast(
             let room = name(room)?;
             let (message, class) = message(event, || scope_of(instance.id, room))?;
             let except = (except != 0).then_some(ConnId(except));
-            done(instance.hub.broadcast(instance.id, room, message, class, except))
+            done(instance.hub.broadcast(instance.id, room, message, (class, reach::now()), except))
         })
     }
 }
@@ -147,6 +151,35 @@ unsafe extern "C" fn join_as(
             let (conn, most) = (ConnId(conn), bound(max_members));
             let joined = instance.hub.join_as(instance.id, conn, room, user, meta, most);
             answer::fill(out, joined_answer(joined)?)
+        })
+    }
+}
+
+unsafe extern "C" fn claim(
+    host: *const Host,
+    conn: Conn,
+    room: Slice,
+    user: Slice,
+    meta: Slice,
+    ttl_ms: u64,
+    max_members: u64,
+    out: *mut RawResult,
+    done: Done,
+    op: *mut OpId,
+) -> Status {
+    // SAFETY: the plugin passes its table, lends the names, and gives memory for results.
+    unsafe {
+        guarded(host, |instance| {
+            let (room, user, meta) = (name(room)?, text(user, NAME)?, json(meta)?);
+            let own = (!user.is_empty()).then(|| user.to_owned());
+            let who = match (conn, own) {
+                (0, None) => return Err(Status::INVALID),
+                (0, Some(user)) => Claimant::User(user, Duration::from_millis(ttl_ms)),
+                (conn, own) => Claimant::Connection(ConnId(conn), own),
+            };
+            let claim = instance.hub.claim(instance.id, room, who, meta, bound(max_members));
+            let work = Box::pin(async move { Ok(joined_answer(claim.await)?) });
+            pending::now_or_later(instance, work, out, done, op)
         })
     }
 }

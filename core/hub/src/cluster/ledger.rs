@@ -82,6 +82,13 @@ pub enum Change {
         /// What the plugin had said of it.
         meta: Bytes,
     },
+    /// A member holds its place by a connection from now on: places without one are over, wherever they are.
+    Unlease {
+        /// Where.
+        place: Place,
+        /// Who.
+        user: Arc<str>,
+    },
     /// A member wants a place among at most so many; the order of the ledger says who gets it.
     Reserve {
         /// The place.
@@ -139,6 +146,7 @@ enum Kind {
     Hold,
     Free,
     Evict,
+    Unlease,
     Reserve,
     Refresh,
     #[serde(other)]
@@ -294,6 +302,7 @@ impl Change {
             Self::Free { place, user, meta, .. } | Self::Evict { place, user, meta } => {
                 (place, user.len(), meta.len())
             }
+            Self::Unlease { place, user } => (place, user.len(), 0),
             Self::Refresh { place, .. } => (place, 0, 0),
             Self::Unknown => return 0,
         };
@@ -339,6 +348,7 @@ impl From<&Change> for Line {
                 Self { told: *told, ..Self::new(Kind::Free, place, user, meta) }
             }
             Change::Evict { place, user, meta } => Self::new(Kind::Evict, place, user, meta),
+            Change::Unlease { place, user } => Self::new(Kind::Unlease, place, user, &Bytes::new()),
             Change::Refresh { place, state } => {
                 Self { state: (*state).into(), ..Self::new(Kind::Refresh, place, &nobody(), &Bytes::new()) }
             }
@@ -359,6 +369,7 @@ impl From<Line> for Change {
         match line.kind {
             Kind::Free => Self::Free { place, user, meta, told: line.told },
             Kind::Evict => Self::Evict { place, user, meta },
+            Kind::Unlease => Self::Unlease { place, user },
             Kind::Refresh => Self::Refresh { place, state: cut(line.state) },
             Kind::Unknown => Self::Unknown,
             kind => {
@@ -415,7 +426,8 @@ mod tests {
         let changes = vec![
             Change::Hold(hold()),
             Change::Free { place: place(), user: user.clone(), meta: meta.clone(), told: true },
-            Change::Evict { place: place(), user, meta },
+            Change::Evict { place: place(), user: user.clone(), meta },
+            Change::Unlease { place: place(), user },
             Change::Reserve { hold: Hold { lease: None, meta: Bytes::new(), ..hold() }, max: 2, ask: 9 },
             Change::Refresh { place: place(), state: 1 },
         ];

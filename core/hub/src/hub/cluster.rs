@@ -330,6 +330,14 @@ impl Hub {
         Some(Left { last: true, members, closed: false, last_heard: false, user, member: None })
     }
 
+    /// A connection holds a member's place from now on: places without one end on the other nodes too.
+    pub(super) fn unlease_elsewhere(&self, key: &RoomKey, user: &Arc<str>) {
+        let Some(united) = self.united.get() else { return };
+        if self.rooms.is_leased_elsewhere(key, user) {
+            united.desk.put(Change::Unlease { place: self.place(key), user: user.clone() });
+        }
+    }
+
     /// Takes a member's connections and lease here out of a room without a word: somebody else tells of it. With `only`,
     /// no other connections than those.
     fn remove_here(self: &Arc<Self>, key: &RoomKey, user: &Arc<str>, only: Option<&[ConnId]>) {

@@ -219,6 +219,7 @@ impl Hub {
         if let Some(left) = self.rooms.end_lease(&key, &user) {
             self.settle_left(&key, left); // the member itself stays, unless the connection has gone meanwhile
         }
+        self.unlease_elsewhere(&key, &user);
         Ok(joined)
     }
 

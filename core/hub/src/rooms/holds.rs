@@ -125,6 +125,14 @@ impl<T: Clone> Rooms<T> {
         member.is_elsewhere(self.me()).then(|| member.meta())
     }
 
+    /// Whether a member has a place without a connection on another node.
+    pub(crate) fn is_leased_elsewhere(&self, key: &RoomKey, user: &str) -> bool {
+        let shard = self.shard(key);
+        let member = shard.get(key).and_then(|room| room.members.get(user));
+        let leased = |place: &Written| place.node != self.me() && place.lease.is_some();
+        member.is_some_and(|member| member.written().iter().any(leased))
+    }
+
     /// What a member has here; `None` for nothing.
     pub(crate) fn holding(&self, key: &RoomKey, user: &str) -> Option<Holding> {
         let shard = self.shard(key);

@@ -326,6 +326,22 @@ async fn place_without_a_connection_outlives_its_node() {
 }
 
 #[tokio::test]
+async fn connection_ends_a_place_held_elsewhere() {
+    let house = House::of(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    b.stage.hub.join_user(PLUGIN, "r", "ann", Bytes::new(), LEASE * 100, None).unwrap();
+    house.settle().await;
+    let tab = a.client("tab").await;
+    a.stage.hub.join_as(PLUGIN, tab.connection.id(), "r", "ann", Bytes::new(), None).unwrap();
+    house.settle().await;
+    assert_eq!(house.members("r"), vec![vec!["ann*1"]; 2]);
+    a.leave(&tab, "r");
+    house.settle().await;
+    assert_eq!(house.told("left"), ["ann left r"]);
+    assert_eq!(house.members("r"), vec![Vec::<String>::new(); 2]);
+}
+
+#[tokio::test]
 async fn leave_and_return_at_once_is_nothing() {
     let house = House::of(2).await;
     let ann = house.nodes[0].client("ann").await;

@@ -125,6 +125,27 @@ pub(crate) fn join_as(
     })
 }
 
+/// Who wants one of a bounded number of places.
+pub(crate) enum Claimant<'a> {
+    Connection(u64),
+    Member(u64, &'a str),
+    User(&'a str, u64),
+}
+
+pub(crate) fn claim(door: &Arc<Door>, room: &str, who: &Claimant<'_>, meta: &[u8], max: u64) -> Result<Op> {
+    let (conn, user, ttl_ms) = match *who {
+        Claimant::Connection(conn) => (conn, "", 0),
+        Claimant::Member(conn, user) => (conn, user, 0),
+        Claimant::User(user, ttl_ms) => (0, user, ttl_ms),
+    };
+    Op::start(door, |link, out, done, id| {
+        let claim = offered(link.room.claim, "places that hold on all nodes")?;
+        let (room, user, meta) = (Slice::text(room), Slice::text(user), Slice::new(meta));
+        // SAFETY: see above.
+        Ok(unsafe { claim(link.host, conn, room, user, meta, ttl_ms, max, out, done, id) })
+    })
+}
+
 pub(crate) fn leave(door: &Door, conn: u64, room: &str) -> Result<Given> {
     at_once(door, |link, out| {
         let leave = offered(link.room.leave, "rooms")?;

@@ -77,6 +77,11 @@ pub(super) async fn health(State(admin): State<Arc<Admin>>) -> Json<Value> {
             "where": settings.value("nats.url"),
             "up": hub.bus().state() == BusState::Up,
         },
+        "cluster": {
+            "enabled": settings.value("cluster.enabled"),
+            "trouble": hub.cluster_trouble(),
+            "nodes": hub.view_nodes(),
+        },
         "store": {
             "kind": settings.value("store.kind"),
             "where": settings.value("store.path"),

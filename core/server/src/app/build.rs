@@ -9,6 +9,7 @@ use exedra_gateway::{Gateway, GatewayConfig, LinkLimits};
 use exedra_host::{Host, HostConfig};
 use exedra_hub::{
     Hub, HubParts,
+    hub::Rules,
     limits::Limits,
     metrics::Metrics,
     port::{Authenticator, Bus},
@@ -33,7 +34,8 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
     metrics.config_last_reload_successful.set(1);
     let store = RedbStore::open(&config.store.path, metrics.clone())
         .map_err(|error| anyhow!("the store cannot be opened: {error}"))?;
-    let (bus, nats) = bus(config, &metrics).await?;
+    let node = config.cluster.node.clone().unwrap_or_else(|| format!("exedra-{:08x}", rand::random::<u32>()));
+    let (bus, nats) = bus(config, &node, &metrics).await?;
     let hub = Hub::new(HubParts {
         clock: Arc::new(TokioClock::new(runtime)),
         authenticator: authenticator(config)?,
@@ -43,6 +45,7 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
         metrics,
     });
     let host = plugins(&loaded, &hub)?;
+    cluster(config, &node, &hub).await?;
     let mut tasks = vec![tokio::spawn(hub.run())];
     let gateway = gateway(config, &hub).await?;
     let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
@@ -51,16 +54,30 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
 
 async fn bus(
     config: &Config,
+    node: &str,
     metrics: &Arc<Metrics>,
 ) -> Result<(Arc<dyn Bus>, Option<Arc<NatsBus>>), Failure> {
     if config.nats.url.is_none() {
         return Ok((MemoryBus::new(metrics.clone()), None));
     }
-    let node = config.cluster.node.clone().unwrap_or_else(|| format!("exedra-{:08x}", rand::random::<u32>()));
-    let nats = exedra_bus::connect(&config.nats, &node, metrics.clone())
+    let nats = exedra_bus::connect(&config.nats, node, metrics.clone())
         .await
         .map_err(|error| anyhow!("NATS cannot be used: {error}"))?;
     Ok((nats.clone(), Some(nats)))
+}
+
+/// Makes the hub one of several nodes, if it is to be.
+async fn cluster(config: &Config, node: &str, hub: &Arc<Hub>) -> Result<(), Failure> {
+    if !config.cluster.enabled {
+        return Ok(());
+    }
+    let replicas = usize::from(config.store.replicas);
+    let link = exedra_bus::connect_cluster(&config.nats, node, replicas, hub.metrics())
+        .await
+        .map_err(|error| anyhow!("NATS cannot be used: {error}"))?;
+    let rules = Rules { name: node.to_owned(), lease: config.cluster.lease };
+    hub.unite(link, rules).map_err(|why| anyhow!(why))?;
+    Ok(())
 }
 
 fn authenticator(config: &Config) -> Result<Option<Arc<dyn Authenticator>>, Failure> {

@@ -37,6 +37,7 @@ impl App {
         })
         .await;
 
+        hub.part().await;
         if let Some(nats) = nats {
             tracing::info!("draining the bus");
             within("draining the bus", STEP, nats.drain()).await;

@@ -1,7 +1,7 @@
 //! Rules that no type can hold: settings that contradict each other, files that are missing, secrets that are weak
 //! or open to others. All problems are gathered, none ends the search.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use exedra_auth::AuthError;
 use secrecy::ExposeSecret;
@@ -69,16 +69,26 @@ impl Rules<'_> {
                 self.say(&format!("server.cors.origins.{index}"), why, hint);
             }
         }
-        if self.config.cluster.enabled {
-            let hint = "leave [cluster] out; one hub serves alone";
-            self.say("cluster.enabled", "clusters are not supported by this build yet", hint);
-        }
+        self.cluster();
         if server.listen == self.config.admin.listen && server.listen.port() != 0 {
             self.say(
                 "admin.listen",
                 "is the address of the public listener",
                 "give each listener its own port",
             );
+        }
+    }
+
+    fn cluster(&mut self) {
+        let Config { cluster, nats, .. } = &self.config;
+        if !cluster.enabled {
+            return;
+        }
+        if nats.url.is_none() {
+            self.say("cluster.enabled", "needs nats.url", "the nodes of a cluster find each other over NATS");
+        }
+        if !(Duration::from_secs(1)..=Duration::from_secs(300)).contains(&cluster.lease) {
+            self.say("cluster.lease", "must be 1s to 5m", "write \"5s\"");
         }
     }
 

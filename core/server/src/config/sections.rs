@@ -133,11 +133,12 @@ pub enum StoreKind {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClusterConfig {
-    /// Not supported by this build: one hub stands alone.
+    /// Whether this hub is one of several nodes. Needs `nats.url`, a nats-server of 2.10 or newer with JetStream, and a
+    /// `store.kind` that all nodes share. All nodes have the same configuration but for `node`.
     pub enabled: bool,
-    /// Name of this node; random when absent.
+    /// Name of this node, in logs and in the console; random when absent.
     pub node: Option<String>,
-    /// After this time without a sign of life a node's members are taken out of their rooms.
+    /// Within this time after a node has died its members are out of their rooms. 1s to 5m.
     #[serde(with = "humantime_serde")]
     #[schemars(with = "String")]
     pub lease: Duration,

@@ -99,6 +99,13 @@ impl Hub {
                     self.tell_leave(&key, user, meta);
                 }
             }
+            Change::Unlease { place, user } => {
+                let Some(key) = self.key_of(&place).filter(|_| !is_ours) else { return };
+                let _turn = self.turn();
+                if let Some(left) = self.rooms.end_lease(&key, &user) {
+                    self.settle_left(&key, left);
+                }
+            }
             Change::Refresh { place, state } => {
                 let key = self.key_of(&place).filter(|key| !is_ours && self.rooms.is_heard(key));
                 if let Some(key) = key {

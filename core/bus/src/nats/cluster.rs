@@ -1,0 +1,166 @@
+//! The cluster over NATS and JetStream: room messages on a subject per room, the [`ledger`] as a small stream in memory
+//! that is read aloud as it is written.
+//!
+//! It has a connection of its own, so that room messages and events of services do not wait for each other, and so that
+//! the server can leave out what the node has sent itself.
+
+mod ledger;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use exedra_hub::{
+    Task,
+    cluster::NodeId,
+    metrics::Metrics,
+    port::{BusError, Cluster, Ears, Place},
+};
+use futures_util::StreamExt;
+use parking_lot::Mutex;
+use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
+
+use self::ledger::Ledger;
+use super::{Client, State, jetstream, link::Link, options, outgoing::Outgoing, unavailable};
+use crate::{NatsConfig, counts::Counts, subject::Subjects};
+
+/// How long the server may take to confirm that a room is attended.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// This node's way to the others.
+pub struct NatsCluster {
+    me: NodeId,
+    client: Client,
+    subjects: Subjects,
+    outgoing: Outgoing,
+    counts: Arc<Counts>,
+    /// Rooms are attended and left on any thread.
+    home: Handle,
+    ears: Arc<OnceLock<Arc<dyn Ears>>>,
+    ledger: Arc<Ledger>,
+    /// The task that hears each attended room.
+    attended: Mutex<HashMap<Place, JoinHandle<()>>>,
+}
+
+/// Makes the way; the connection comes about in the background. `replicas` is how many servers keep the ledger.
+///
+/// # Errors
+/// [`BusError::Unavailable`] with a sentence when the settings or the files they name are no good, never because
+/// the server is away.
+pub async fn connect(
+    config: &NatsConfig,
+    node_name: &str,
+    replicas: usize,
+    metrics: &Arc<Metrics>,
+) -> Result<Arc<NatsCluster>, BusError> {
+    let subjects = Subjects::new(&config.prefix).map_err(unavailable)?;
+    let link = Arc::new(Link::default());
+    let ledger = Arc::new(Ledger::new(&subjects, replicas));
+    let options =
+        options::options(config, &format!("{node_name}/cluster")).await?.no_echo().event_callback({
+            let (link, ledger) = (link.clone(), ledger.clone());
+            move |event| {
+                link.note(&event);
+                ledger.note(&event);
+                std::future::ready(())
+            }
+        });
+    let client = options.connect(config.servers()).await.map_err(unavailable)?;
+    let counts = Arc::new(Counts::new(metrics));
+    let outgoing = Outgoing::start(client.clone(), link, counts.clone());
+    Ok(Arc::new(NatsCluster {
+        me: NodeId::random(),
+        client,
+        subjects,
+        outgoing,
+        counts,
+        home: Handle::current(),
+        ears: Arc::default(),
+        ledger,
+        attended: Mutex::default(),
+    }))
+}
+
+impl Cluster for NatsCluster {
+    fn node(&self) -> NodeId {
+        self.me
+    }
+
+    fn listen(&self, ears: Arc<dyn Ears>) {
+        if self.ears.set(ears.clone()).is_ok() {
+            let reading = self.ledger.clone().read(self.client.clone(), ears, self.counts.clone());
+            self.home.spawn(reading);
+        }
+    }
+
+    fn attend(&self, place: &Place) -> Task {
+        let Ok(subject) = self.subjects.room(place) else { return Box::pin(std::future::ready(())) };
+        let (client, counts, ears) = (self.client.clone(), self.counts.clone(), self.ears.clone());
+        let (nobody, heard) = (self.subjects.nobody(), place.clone());
+        let (confirmed, told) = tokio::sync::oneshot::channel();
+        let hearing = self.home.spawn(async move {
+            let mut messages = match client.subscribe(subject).await {
+                Ok(messages) => messages,
+                Err(error) => return tracing::warn!(%error, "a room of the other nodes is not heard"),
+            };
+            confirm(&client, nobody).await;
+            let _ = confirmed.send(());
+            let Some(ears) = ears.get() else { return };
+            while let Some(message) = messages.next().await {
+                counts.received(1);
+                ears.parcel(&heard, message.payload);
+            }
+        });
+        if let Some(before) = self.attended.lock().insert(place.clone(), hearing) {
+            before.abort();
+        }
+        Box::pin(async move {
+            let _ = told.await;
+        })
+    }
+
+    fn abandon(&self, place: &Place) {
+        if let Some(hearing) = self.attended.lock().remove(place) {
+            hearing.abort();
+        }
+    }
+
+    fn send(&self, place: &Place, parcel: Bytes) -> Result<(), BusError> {
+        let subject = self.subjects.room(place)?;
+        let size = parcel.len();
+        if size > self.client.max_payload() {
+            return Err(BusError::TooLarge);
+        }
+        self.outgoing.push(subject, None, parcel, size)
+    }
+
+    fn append(&self, number: u64, entry: Bytes) -> Task<Result<(), BusError>> {
+        let writing = self.ledger.clone().write(self.client.clone(), format!("{}-{number}", self.me), entry);
+        let writing = self.home.spawn(writing);
+        Box::pin(async move { writing.await.unwrap_or_else(|lost| Err(unavailable(lost))) })
+    }
+
+    fn trouble(&self) -> Option<String> {
+        match self.client.connection_state() {
+            State::Connected => self.ledger.trouble(),
+            _ => Some("NATS is not connected".to_owned()),
+        }
+    }
+}
+
+impl Drop for NatsCluster {
+    fn drop(&mut self) {
+        self.attended.lock().drain().for_each(|(_, hearing)| hearing.abort());
+    }
+}
+
+/// Waits until the server has taken all that was subscribed before: it works off one connection in order, and says at
+/// once that nobody answers.
+async fn confirm(client: &Client, nobody: String) {
+    if client.connection_state() == State::Connected {
+        let _ = timeout(CONFIRM, client.request(nobody, Bytes::new())).await;
+    }
+}
