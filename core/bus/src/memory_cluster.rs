@@ -2,7 +2,7 @@
 //! guarantees, for tests that want to cut and freeze nodes by hand.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, OnceLock},
 };
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use exedra_hub::{
     Task,
     cluster::NodeId,
-    port::{BusError, Cluster, Ears, Place},
+    port::{Address, BusError, Cluster, Ears, Place},
 };
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
@@ -19,6 +19,9 @@ use crate::limits::MAX_PAYLOAD;
 
 /// What waits for a node; what is more is lost, as it would be on a wire.
 const MAX_WAITING: usize = 65_536;
+
+/// What is kept of one address; the oldest goes first.
+const MAX_KEPT: usize = 1000;
 
 /// What the nodes share.
 #[derive(Default)]
@@ -30,6 +33,10 @@ struct Shared {
     /// Authors' own numbers of entries, so that none is in twice.
     written: HashSet<(NodeId, u64)>,
     nodes: HashMap<NodeId, Seat>,
+    /// Parcels that were kept so far, and those that still are.
+    kept_so_far: u64,
+    kept: HashMap<Address, VecDeque<(u64, Bytes)>>,
+    records: HashMap<String, Bytes>,
 }
 
 struct Seat {
@@ -44,6 +51,7 @@ struct Seat {
 enum Heard {
     Entry(u64, Bytes),
     Parcel(Place, Bytes),
+    Told(Bytes),
     Lost,
 }
 
@@ -91,6 +99,17 @@ impl Commons {
     }
 }
 
+impl Shared {
+    fn keep(&mut self, address: &Address, parcel: &Bytes) {
+        self.kept_so_far += 1;
+        let kept = self.kept.entry(address.clone()).or_default();
+        if kept.len() >= MAX_KEPT {
+            kept.pop_front();
+        }
+        kept.push_back((self.kept_so_far, parcel.clone()));
+    }
+}
+
 impl Seat {
     fn tell(&self, heard: Heard) {
         if self.ears.try_send(heard).is_err() {
@@ -130,6 +149,7 @@ impl Cluster for MemoryCluster {
                 match heard {
                     Heard::Entry(number, entry) => ears.entry(number, entry),
                     Heard::Parcel(place, parcel) => ears.parcel(&place, parcel),
+                    Heard::Told(parcel) => ears.told(parcel),
                     Heard::Lost => ears.lost(),
                 }
             }
@@ -149,25 +169,56 @@ impl Cluster for MemoryCluster {
         });
     }
 
-    fn send(&self, place: &Place, parcel: Bytes) -> Result<(), BusError> {
+    fn send(&self, to: &Address, parcel: Bytes) -> Result<(), BusError> {
         if parcel.len() > MAX_PAYLOAD {
             return Err(BusError::TooLarge);
         }
         if self.is_cut() {
             return Ok(()); // on a wire it would wait
         }
-        let shared = self.commons.0.lock();
+        let mut shared = self.commons.0.lock();
+        if matches!(to, Address::Kept(_) | Address::Session(_)) {
+            shared.keep(to, &parcel);
+        }
         let others = shared.nodes.iter().filter(|(node, seat)| **node != self.me && !seat.cut);
-        for (_, seat) in others.filter(|(_, seat)| seat.places.contains(place)) {
-            seat.tell(Heard::Parcel(place.clone(), parcel.clone()));
+        match to {
+            Address::Kept(place) | Address::Passing(place) => {
+                for (_, seat) in others.filter(|(_, seat)| seat.places.contains(place)) {
+                    seat.tell(Heard::Parcel(place.clone(), parcel.clone()));
+                }
+            }
+            Address::Node(to) => {
+                others
+                    .filter(|(node, _)| *node == to)
+                    .for_each(|(_, seat)| seat.tell(Heard::Told(parcel.clone())));
+            }
+            Address::Session(_) => {}
         }
         Ok(())
     }
 
+    fn history(&self, of: &Address) -> Task<Result<Vec<(u64, Bytes)>, BusError>> {
+        let kept = self.commons.0.lock().kept.get(of).map(|kept| kept.iter().cloned().collect());
+        let history = if self.is_cut() { Err(away()) } else { Ok(kept.unwrap_or_default()) };
+        Box::pin(std::future::ready(history))
+    }
+
+    fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {
+        if !self.is_cut() {
+            self.commons.0.lock().records.insert(session.to_owned(), record);
+        }
+        Ok(())
+    }
+
+    fn record(&self, session: &str) -> Task<Result<Option<Bytes>, BusError>> {
+        let record = self.commons.0.lock().records.get(session).cloned();
+        let record = if self.is_cut() { Err(away()) } else { Ok(record) };
+        Box::pin(std::future::ready(record))
+    }
+
     fn append(&self, number: u64, entry: Bytes) -> Task<Result<(), BusError>> {
         if self.is_cut() {
-            let away = BusError::Unavailable("the node is cut off".to_owned());
-            return Box::pin(std::future::ready(Err(away)));
+            return Box::pin(std::future::ready(Err(away())));
         }
         let mut shared = self.commons.0.lock();
         if shared.written.insert((self.me, number)) {
@@ -187,4 +238,8 @@ impl Drop for MemoryCluster {
     fn drop(&mut self) {
         self.commons.0.lock().nodes.remove(&self.me);
     }
+}
+
+fn away() -> BusError {
+    BusError::Unavailable("the node is cut off".to_owned())
 }

@@ -3,11 +3,11 @@
 //! Every node is the only author of who is connected to it. It writes that into a [`ledger`] which all nodes read in one
 //! order, and keeps what the others wrote; so every node answers questions about any room from memory, and what an entry
 //! changed is the same everywhere. Whose entry ended a membership tells of it: that is why a leave is told once.
-//! [`nodes`] says who is there and who has fallen silent, [`parcel`] is a room message between nodes.
+//! [`nodes`] says who is there and who has fallen silent, `parcel` is a room message between nodes.
 
 pub mod ledger;
 pub mod nodes;
-pub mod parcel;
+pub(crate) mod parcel;
 
 use std::fmt;
 

@@ -90,6 +90,8 @@ pub(crate) struct Place {
     pub(crate) key: RoomKey,
     /// The last recoverable event before it joined; 0 where there are none.
     pub(crate) since: u64,
+    /// The same as other nodes understand it; empty for a hub that runs alone.
+    pub(crate) since_offset: Arc<str>,
 }
 
 #[derive(Default)]

@@ -24,6 +24,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use rand::Rng;
 
 use crate::{
     Code, Connection, Limits, Refusal, Task,
@@ -31,7 +32,7 @@ use crate::{
     connection::ConnId,
     metrics::Metrics,
     port::{Authenticator, Bus, Call, Clock, PluginId, Plugins, Reply, Store},
-    recovery::{Line, Offsets, Recovery, Total},
+    recovery::{Line, Recovery, Total, Word},
     rooms::Rooms,
     table::{Slot, Table},
 };
@@ -74,6 +75,8 @@ pub struct Hub {
     injected: intake::Injected,
     /// When identities end, in order. Taken alone.
     expiries: Mutex<BTreeSet<(SystemTime, ConnId)>>,
+    /// This process among those that send recoverable events.
+    word: Word,
     /// Bytes that all lines keep.
     recovery_total: Total,
     watch: watch::Watch,
@@ -100,6 +103,7 @@ impl Hub {
             states: Coalescer::default(),
             injected: intake::Injected::default(),
             expiries: Mutex::default(),
+            word: Word(rand::rng().random()),
             recovery_total: Total::default(),
             watch: watch::Watch::default(),
             united: OnceLock::new(),
@@ -117,8 +121,7 @@ impl Hub {
         installs: Vec<Install>,
     ) -> Result<(), String> {
         let table = Table::build(installs, &self.parts.metrics)?;
-        let offsets: Arc<Offsets> = Arc::default();
-        let line = |rules: &Recovery| Line::new(rules.clone(), offsets.clone(), self.recovery_total.clone());
+        let line = |rules: &Recovery| Line::new(rules.clone(), self.word, self.recovery_total.clone());
         let lines =
             table.slots.iter().filter_map(|_| self.parts.limits.recovery.as_ref().map(line)).collect();
         self.installed

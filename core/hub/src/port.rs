@@ -10,6 +10,6 @@ mod store;
 pub use auth::{AuthFailure, Authenticator};
 pub use bus::{Bus, BusError, BusMessage, BusState, Interest, Messages, Topic};
 pub use clock::Clock;
-pub use cluster::{Cluster, Ears, Place};
+pub use cluster::{Address, Cluster, Ears, Place};
 pub use plugins::{Call, ConnFacts, HttpRequest, HttpResponse, PluginId, Plugins, Reply};
 pub use store::{Entry, Revision, Store, StoreError};

@@ -7,6 +7,8 @@
 
 mod line;
 mod log;
+mod position;
+mod record;
 
 use std::time::Duration;
 
@@ -14,8 +16,10 @@ use rand::Rng;
 
 use crate::ConnId;
 
-pub(crate) use line::{Away, Claim, Line, Recorder, Stay};
-pub(crate) use log::{Target, Total};
+pub(crate) use line::{Away, Claim, Line, Recorded, Recorder, Stay};
+pub(crate) use log::{Numbered, Target, Total};
+pub(crate) use position::{Heard, Position, Word};
+pub(crate) use record::{Kept, Note, Record};
 
 /// How much is remembered, and for how long.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,33 +90,47 @@ impl Lost {
     }
 }
 
-/// What a session is known by: the handle that it began with, and a secret of its client.
+/// Where a session began: the process, and the handle of its first connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    pub(crate) word: Word,
+    pub(crate) conn: ConnId,
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}{:x}", self.word.0, self.conn.0)
+    }
+}
+
+/// What a session is known by: where it began, and a secret of its client.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Session {
-    pub(crate) origin: ConnId,
+    pub(crate) origin: Origin,
     secret: [u64; 2],
 }
 
 impl Session {
-    pub(crate) fn new(origin: ConnId) -> Self {
-        Self { origin, secret: rand::rng().random() }
+    pub(crate) fn new(word: Word, conn: ConnId) -> Self {
+        Self { origin: Origin { word, conn }, secret: rand::rng().random() }
     }
 
     /// As the client shows it.
     pub(crate) fn pid(&self) -> String {
-        format!("{:x}-{:016x}{:016x}", self.origin.0, self.secret[0], self.secret[1])
+        format!("{}-{:016x}{:016x}", self.origin, self.secret[0], self.secret[1])
     }
 
     /// The session that a client claims, if it is one at all.
     pub(crate) fn read(pid: &str) -> Option<Self> {
         let (origin, secret) = pid.split_once('-')?;
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if secret.len() != 32 || origin.len() > 16 || !digits(origin) || !digits(secret) {
+        if secret.len() != 32 || !(9..=24).contains(&origin.len()) || !digits(origin) || !digits(secret) {
             return None;
         }
         let number = |text: &str| u64::from_str_radix(text, 16).ok();
+        let word = Word(u32::from_str_radix(&origin[..8], 16).ok()?);
         Some(Self {
-            origin: ConnId(number(origin)?),
+            origin: Origin { word, conn: ConnId(number(&origin[8..])?) },
             secret: [number(&secret[..16])?, number(&secret[16..])?],
         })
     }
@@ -120,7 +138,13 @@ impl Session {
     /// Whether the other shows the same secret; takes the same time whatever it shows.
     pub(crate) fn is(&self, other: &Self) -> bool {
         let differs = (self.secret[0] ^ other.secret[0]) | (self.secret[1] ^ other.secret[1]);
-        (differs | (self.origin.0 ^ other.origin.0)) == 0
+        differs == 0 && self.origin == other.origin
+    }
+
+    /// What others may keep to know the secret by without having it.
+    pub(crate) fn mark(&self) -> String {
+        use sha2::{Digest, Sha256};
+        Sha256::digest(self.pid()).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
     }
 }
 
@@ -130,72 +154,24 @@ impl std::fmt::Debug for Session {
     }
 }
 
-/// How clients see the numbers of events: as text that begins with a word of this process, so that an argument of an
-/// application, or an offset of another process, is never taken for one.
-#[derive(Debug)]
-pub(crate) struct Offsets {
-    word: String,
-}
-
-impl Default for Offsets {
-    fn default() -> Self {
-        Self { word: format!("{:08x}", rand::rng().random::<u32>()) }
-    }
-}
-
-impl Offsets {
-    /// As clients see a number.
-    pub(crate) fn text(&self, number: u64) -> String {
-        format!("{}.{number:x}", self.word)
-    }
-
-    /// The number in what a client shows; `None` when it is not one of ours, of which `last` is the largest.
-    pub(crate) fn read(&self, text: &str, last: u64) -> Option<u64> {
-        let digits = text.strip_prefix(&*self.word)?.strip_prefix('.')?;
-        let plain = digits.len() <= 16 && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        let number = u64::from_str_radix(digits, 16).ok().filter(|_| plain)?;
-        (1..=last).contains(&number).then_some(number)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn offsets_come_back_as_numbers() {
-        let offsets = Offsets::default();
-        for number in [1, 10, u64::MAX] {
-            assert_eq!(offsets.read(&offsets.text(number), u64::MAX), Some(number));
-        }
-    }
-
-    #[test]
-    fn strange_offsets_are_none() {
-        let (offsets, other) = (Offsets::default(), Offsets { word: "x".into() });
-        let text = offsets.text(1);
-        let plus = text.replace('.', ".+");
-        let strange =
-            ["", "1", "hello", &other.text(1), &offsets.text(2), &offsets.text(0), &plus, &text[..9]];
-        for text in strange {
-            assert_eq!(offsets.read(text, 1), None, "{text}");
-        }
-        assert_eq!(offsets.read(&format!("{text} "), 1), None);
-    }
-
-    #[test]
     fn sessions_are_known_by_their_secret() {
-        let session = Session::new(ConnId(700));
+        let session = Session::new(Word(1), ConnId(700));
         let read = Session::read(&session.pid()).unwrap();
         assert!(session.is(&read));
-        assert!(!session.is(&Session::new(ConnId(700))));
-        assert!(!Session { origin: ConnId(701), ..read }.is(&session));
+        assert!(!session.is(&Session::new(Word(1), ConnId(700))));
+        assert!(!Session { origin: Origin { word: Word(2), ..read.origin }, ..read }.is(&session));
+        assert_ne!(session.mark(), read.pid());
     }
 
     #[test]
     fn strange_pids_are_none() {
-        let pid = Session::new(ConnId(7)).pid();
-        let (signed, long) = (pid.replacen("7-", "+7-", 1), format!("{pid}0"));
+        let pid = Session::new(Word(1), ConnId(7)).pid();
+        let (signed, long) = (pid.replacen("7-", "+-", 1), format!("{pid}0"));
         for text in ["", "-", "7", "7-", &signed, &long, &pid[..30], &pid.replace('-', "é-"), "é"] {
             assert_eq!(Session::read(text), None, "{text}");
         }
@@ -203,9 +179,9 @@ mod tests {
 
     #[test]
     fn secrets_are_not_printed() {
-        let session = Session::new(ConnId(7));
+        let session = Session::new(Word(1), ConnId(7));
         let ticket = Ticket { pid: session.pid(), offset: None };
-        let secret = &session.pid()[2..];
+        let secret = &session.pid()[10..];
         assert!(!format!("{ticket:?} {session:?}").contains(secret));
     }
 }

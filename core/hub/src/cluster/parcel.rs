@@ -1,36 +1,40 @@
 //! A room message on its way to other nodes, as bytes. Nobody parses what the message says; attachments stay apart.
 //!
 //! ```text
-//! version u8 · class u8 · latest key u64 · sender u64 · number u64 · except u64
+//! version u8 · class u8 · latest key u64 · sender u32 · number u64 · before u64 · except u32, u64
 //! event: length u16, bytes · args: length u32, bytes · attachments: count u16, each length u32, bytes
 //! ```
 //! All numbers are little endian. What follows is for later versions and is passed over; another version is refused.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::NodeId;
-use crate::{Class, Message};
+use crate::{
+    Class, ConnId, Message,
+    recovery::{Origin, Word},
+};
 
 const VERSION: u8 = 1;
 
 /// A room message between nodes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Parcel {
-    /// Whose plugin sent it.
-    pub sender: NodeId,
+pub(crate) struct Parcel {
+    /// Who sent it.
+    pub(crate) sender: Word,
     /// Its number among the sender's recoverable events; 0 for one that cannot be recovered.
-    pub number: u64,
-    /// The sender's connection whose session it is not for; 0 for none.
-    pub except: u64,
+    pub(crate) number: u64,
+    /// The number of the sender's last recoverable event before it in the same place; 0 for none of late.
+    pub(crate) before: u64,
+    /// The session that it is not for; of a connection without one, the connection.
+    pub(crate) except: Option<Origin>,
     /// How much it matters to slow links.
-    pub class: Class,
+    pub(crate) class: Class,
     /// What is sent.
-    pub message: Message,
+    pub(crate) message: Message,
 }
 
 impl Parcel {
     /// As bytes; `None` when a part is longer than its length can say.
-    pub fn encode(&self) -> Option<Bytes> {
+    pub(crate) fn encode(&self) -> Option<Bytes> {
         let Message { event, args, attachments } = &self.message;
         let mut to = BytesMut::with_capacity(48 + self.message.size() + 4 * attachments.len());
         let (class, key) = match self.class {
@@ -40,9 +44,13 @@ impl Parcel {
         };
         to.put_u8(VERSION);
         to.put_u8(class);
-        for number in [key, self.sender.0, self.number, self.except] {
-            to.put_u64_le(number);
-        }
+        let (word, conn) = self.except.map_or((0, 0), |except| (except.word.0, except.conn.0));
+        to.put_u64_le(key);
+        to.put_u32_le(self.sender.0);
+        to.put_u64_le(self.number);
+        to.put_u64_le(self.before);
+        to.put_u32_le(word);
+        to.put_u64_le(conn);
         to.put_u16_le(event.len().try_into().ok()?);
         to.put_slice(event.as_bytes());
         put(&mut to, args)?;
@@ -54,14 +62,16 @@ impl Parcel {
     }
 
     /// The parcel in bytes of another node; `None` when they are none. Arguments and attachments share the bytes.
-    pub fn decode(bytes: &Bytes) -> Option<Self> {
+    pub(crate) fn decode(bytes: &Bytes) -> Option<Self> {
         let mut from = Cursor { bytes, at: 0 };
         if from.u8()? != VERSION {
             return None;
         }
         let class = from.u8()?;
         let key = from.u64()?;
-        let (sender, number, except) = (NodeId(from.u64()?), from.u64()?, from.u64()?);
+        let (sender, number, before) = (Word(from.u32()?), from.u64()?, from.u64()?);
+        let except = Origin { word: Word(from.u32()?), conn: ConnId(from.u64()?) };
+        let except = (except.conn != ConnId(0)).then_some(except); // handles begin at 1
         let class = match class {
             0 => Class::Reliable,
             1 => Class::Latest(key),
@@ -74,7 +84,7 @@ impl Parcel {
         std::str::from_utf8(&args).ok()?;
         let count = from.u16()?;
         let attachments = (0..count).map(|_| from.shared()).collect::<Option<Vec<_>>>()?;
-        Some(Self { sender, number, except, class, message: Message { event, args, attachments } })
+        Some(Self { sender, number, before, except, class, message: Message { event, args, attachments } })
     }
 }
 
@@ -108,12 +118,16 @@ impl<'a> Cursor<'a> {
         self.array().map(u16::from_le_bytes)
     }
 
+    fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_le_bytes)
+    }
+
     fn u64(&mut self) -> Option<u64> {
         self.array().map(u64::from_le_bytes)
     }
 
     fn shared(&mut self) -> Option<Bytes> {
-        let length = u32::from_le_bytes(self.array()?) as usize;
+        let length = self.u32()? as usize;
         let from = self.at;
         self.take(length)?;
         Some(self.bytes.slice(from..self.at))
@@ -131,10 +145,12 @@ mod tests {
             prop_oneof![Just(Class::Reliable), Just(Class::Volatile), any::<u64>().prop_map(Class::Latest)];
         let blob = || proptest::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
         let message = (".{0,20}", ".{0,40}", proptest::collection::vec(blob(), 0..3));
-        (any::<[u64; 3]>(), class, message).prop_map(
-            |([sender, number, except], class, (event, args, attachments))| {
+        let except = proptest::option::of((any::<u32>(), 1..u64::MAX));
+        (any::<(u32, u64, u64)>(), except, class, message).prop_map(
+            |((sender, number, before), except, class, (event, args, attachments))| {
                 let message = Message { event: event.into(), args: args.into(), attachments };
-                Parcel { sender: NodeId(sender), number, except, class, message }
+                let except = except.map(|(word, conn)| Origin { word: Word(word), conn: ConnId(conn) });
+                Parcel { sender: Word(sender), number, before, except, class, message }
             },
         )
     }
@@ -164,7 +180,8 @@ mod tests {
     #[test]
     fn other_versions_are_refused() {
         let message = Message::new("e", "[]");
-        let parcel = Parcel { sender: NodeId(1), number: 0, except: 0, class: Class::Reliable, message };
+        let parcel =
+            Parcel { sender: Word(1), number: 0, before: 0, except: None, class: Class::Reliable, message };
         let mut bytes = parcel.encode().unwrap().to_vec();
         bytes[0] = 2;
         assert_eq!(Parcel::decode(&bytes.into()), None);

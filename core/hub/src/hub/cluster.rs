@@ -2,11 +2,13 @@
 //!
 //! Everybody in a room here is served without a look at the others. Changes go to the [`desk`] in the order in which
 //! they happened, from there into the ledger, and come back with everybody else's, in one order for all ([`reading`]).
-//! [`interest`] is about who attends which rooms, and room messages between nodes.
+//! [`interest`] is about who attends which rooms, and room messages between nodes; [`sessions`] about clients that come
+//! back to another node.
 
 mod desk;
 mod interest;
 mod reading;
+mod sessions;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -36,6 +38,8 @@ use crate::{
 };
 use desk::Desk;
 use interest::Interests;
+pub(super) use sessions::Adopted;
+use sessions::Sessions;
 
 /// How long the ledger may take to say who gets a place.
 const VERDICT: Duration = Duration::from_secs(3);
@@ -76,6 +80,7 @@ pub(super) struct United {
     /// Parts of states that have come so far.
     kept: Mutex<HashMap<NodeId, HashSet<(RoomKey, Arc<str>)>>>,
     interests: Interests,
+    sessions: Sessions,
     asks: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
     next_ask: AtomicU64,
     /// States that were asked for here and are to be sent by the others too.
@@ -109,6 +114,7 @@ impl Hub {
             nodes: Mutex::new(Nodes::new(me)),
             kept: Mutex::default(),
             interests: Interests::default(),
+            sessions: Sessions::default(),
             asks: Mutex::default(),
             next_ask: AtomicU64::new(1),
             asked_here: Mutex::default(),
@@ -136,6 +142,11 @@ impl Hub {
             let settled = united.settled.load(Ordering::Acquire);
             (!settled).then(|| "the other nodes have not said yet who is connected there".to_owned())
         })
+    }
+
+    /// Whether there may be other nodes.
+    pub(super) fn is_united(&self) -> bool {
+        self.united.get().is_some()
     }
 
     /// Whether the hub is the one node that looks after a thing; it is when it runs alone.
@@ -388,10 +399,11 @@ impl Hub {
         if self.united.get().is_none() {
             return Vec::new();
         }
-        let (writer, heart) = (self.clone(), self.clone());
+        let (writer, heart, keeper) = (self.clone(), self.clone(), self.clone());
         vec![
             Box::pin(async move { writer.write_ledger().await }),
             Box::pin(async move { heart.beat().await }),
+            Box::pin(async move { keeper.keep_records().await }),
         ]
     }
 
@@ -466,6 +478,12 @@ impl Ears for Ear {
     fn parcel(&self, place: &Place, parcel: Bytes) {
         if let Some(hub) = self.0.upgrade() {
             hub.take_parcel(place, &parcel);
+        }
+    }
+
+    fn told(&self, parcel: Bytes) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.hear_release(&parcel);
         }
     }
 }

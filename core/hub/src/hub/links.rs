@@ -12,7 +12,9 @@ use rand::Rng;
 use serde_json::json;
 
 use super::{
-    Hub, recovery,
+    Hub,
+    cluster::Adopted,
+    recovery,
     watch::{About, Way},
 };
 use crate::{
@@ -23,8 +25,19 @@ use crate::{
     manifest::AuthMode,
     outbox::Outbox,
     port::{AuthFailure, Call, ConnFacts, Reply},
-    recovery::{Beginning, Session, Ticket},
+    recovery::{Beginning, Lost, Session, Ticket},
 };
+
+/// What becomes of the session of a connection that ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum After {
+    /// It is over.
+    Over,
+    /// Its client may come back.
+    Waits,
+    /// Another node goes on with it.
+    Moved,
+}
 
 /// Events that a drain handles before it lets others on the executor go first.
 const EVENTS_PER_TURN: usize = 64;
@@ -86,7 +99,8 @@ impl Hub {
     /// # Errors
     /// The refusal to show to the client.
     pub async fn connect(self: &Arc<Self>, knock: Knock) -> Result<Arc<Connection>, Refusal> {
-        let connection = self.admit(knock).inspect_err(|refusal| {
+        let adopted = self.adopt_for(&knock).await;
+        let connection = self.admit(knock, adopted).inspect_err(|refusal| {
             self.parts.metrics.connect_refused(match refusal.code {
                 Code::Unauthorized => "unauthorized",
                 Code::ShuttingDown => "draining",
@@ -113,6 +127,7 @@ impl Hub {
         if connection.facts().beginning == Beginning::Recovered {
             self.refresh_states(&connection);
         }
+        self.note_session(&connection);
         self.parts.metrics.connects.inc();
         Ok(connection)
     }
@@ -159,10 +174,10 @@ impl Hub {
     /// Ends a connection: it leaves its rooms at once; its plugins hear of the end after its last event.
     /// Does nothing when it has ended before.
     pub fn disconnect(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason) {
-        self.end(connection, reason, false);
+        self.end(connection, reason, After::Over);
     }
 
-    pub(super) fn end(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason, may_return: bool) {
+    pub(super) fn end(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason, after: After) {
         let mut line = self.hold_session(connection);
         let turn = self.turn();
         let Some(mut remains) = connection.close() else { return };
@@ -174,10 +189,15 @@ impl Hub {
         let facts = connection.facts();
         let knows_pid = remains.was_open || facts.beginning == Beginning::Recovered;
         match &mut line {
-            Some((line, session)) if may_return && knows_pid => {
+            Some((line, session)) if after == After::Waits && knows_pid => {
                 self.put_away(line, *session, facts, (stays, remains));
             }
-            Some((line, session)) => line.forget(session.origin),
+            Some((line, session)) => {
+                line.forget(session.origin);
+                if after != After::Moved {
+                    self.note_session_end(session.origin, None);
+                }
+            }
             None => {}
         }
         drop(line);
@@ -259,7 +279,21 @@ impl Hub {
         }
     }
 
-    fn admit(self: &Arc<Self>, knock: Knock) -> Result<Arc<Connection>, Refusal> {
+    /// Looks at other nodes for the session that a client wants back.
+    async fn adopt_for(self: &Arc<Self>, knock: &Knock) -> Option<Result<Adopted, Lost>> {
+        if !self.is_united() || knock.ticket.is_none() || self.is_draining() {
+            return None;
+        }
+        let (space, _) = self.table()?.space(knock.gateway, &knock.namespace)?;
+        let identity = self.identify(space.auth, knock.token.as_deref()).ok()?;
+        self.adopt(space, identity.as_deref(), knock).await
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        knock: Knock,
+        adopted: Option<Result<Adopted, Lost>>,
+    ) -> Result<Arc<Connection>, Refusal> {
         if self.is_draining() {
             return Err(Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again"));
         }
@@ -269,13 +303,21 @@ impl Hub {
             .and_then(|table| table.space(knock.gateway, &knock.namespace))
             .ok_or_else(unknown)?;
         let identity = self.identify(space.auth, knock.token.as_deref())?;
-        let resumed = self.take_back(space, identity.as_deref(), &knock);
+        let resumed = match adopted {
+            None => self.take_back(space, identity.as_deref(), &knock),
+            Some(adopted) => {
+                let resumed = adopted.and_then(|adopted| self.take_over(adopted, &knock));
+                self.parts
+                    .metrics
+                    .recovery(resumed.as_ref().map_or_else(|lost| lost.label(), |_| "recovered"));
+                resumed.map_err(Beginning::Lost)
+            }
+        };
         let id = self.connections.next_id();
         let session = match &resumed {
             Ok(resumed) => Some(resumed.session()),
-            Err(_) => {
-                (self.parts.limits.recovery.is_some() && knock.format.recovers()).then(|| Session::new(id))
-            }
+            Err(_) => (self.parts.limits.recovery.is_some() && knock.format.recovers())
+                .then(|| Session::new(self.word, id)),
         };
         let facts = ConnFacts {
             id,

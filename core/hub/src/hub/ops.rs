@@ -19,7 +19,7 @@ use crate::{
     metrics::PluginMetrics,
     outbox::Pushed,
     port::{BusError, Call, PluginId, Topic},
-    recovery::{Line, Target},
+    recovery::Target,
     rooms::{Audience, Full, Joined, Left, MemberView, RoomKey},
     table::Slot,
 };
@@ -49,11 +49,14 @@ impl Hub {
         if line.is_some() && connection.is_closed() {
             return Err(Refusal::new(Code::Gone, "the connection has ended"));
         }
-        let offset = line.as_mut().and_then(|(line, session)| {
-            line.record(Target::Session(session.origin), true, &message, None, self.parts.clock.elapsed())
+        let recorded = line.as_mut().and_then(|(line, session)| {
+            let (target, now) = (Target::Session(session.origin), self.parts.clock.elapsed());
+            let recorded = line.record(target, (true, self.is_united()), &message, None, now)?;
+            self.keep_for_session(session.origin, &message, &recorded);
+            Some(recorded)
         });
-        let frame = match &offset {
-            Some(offset) => connection.format.recoverable(&message, offset),
+        let frame = match &recorded {
+            Some(recorded) => connection.format.recoverable(&message, &recorded.offset),
             None => connection.format.event(&message, None),
         };
         match self.deliver(plugin, &connection, &frame, class) {
@@ -117,6 +120,8 @@ impl Hub {
         let mut state = connection.state.lock();
         state.data.retain(|(owner, _)| *owner != plugin);
         state.data.push((plugin, data));
+        drop(state);
+        self.note_session(&connection);
         Ok(())
     }
 
@@ -154,26 +159,29 @@ impl Hub {
         self.passes(Way::Broadcast, plugin, &message, About { room: Some(room), ..About::default() });
         let mut line = if class == Class::Reliable { self.hold_line(plugin) } else { None }; // to the last queueing
         let audience = self.rooms.audience(&key).filter(|audience| !audience.is_empty());
-        if reach == Reach::Everywhere {
-            self.send_parcel(&key, &message, class, 0, except);
-        }
-        let offset = line.as_mut().and_then(|line| {
+        let spread = reach == Reach::Everywhere && self.is_united();
+        let origin = self.origin(except);
+        let recorded = line.as_mut().and_then(|line| {
             let now = self.parts.clock.elapsed();
-            line.record(Target::Room(key), audience.is_some(), &message, self.origin(except), now)
+            line.record(Target::Room(key.clone()), (audience.is_some(), spread), &message, origin, now)
         });
+        if spread {
+            self.spread(&key, &message, class, recorded.as_ref(), origin);
+        }
         let Some(audience) = audience else { return Ok(0) };
-        Ok(hand_out(slot, &audience, &message, offset.as_deref(), class, except))
+        let offset = recorded.as_ref().map(|recorded| &*recorded.offset);
+        Ok(hand_out(slot, &audience, &message, offset, class, except))
     }
 
     /// A room message of another node, to every connection in the room here.
     pub(super) fn deliver_parcel(&self, key: &RoomKey, parcel: Parcel) {
         let Some(slot) = self.slot(key.plugin) else { return };
-        let Parcel { class, message, .. } = parcel;
-        let mut line = if class == Class::Reliable { self.hold_line(key.plugin) } else { None };
+        let Parcel { class, message, sender, number, except, .. } = parcel;
+        let mut line = if number > 0 { self.hold_line(key.plugin) } else { None };
         let audience = self.rooms.audience(key).filter(|audience| !audience.is_empty());
         let offset = line.as_mut().and_then(|line| {
-            let now = self.parts.clock.elapsed();
-            line.record(Target::Room(key.clone()), audience.is_some(), &message, None, now)
+            let (target, now) = (Target::Room(key.clone()), self.parts.clock.elapsed());
+            line.relay(target, audience.is_some(), (sender, number), &message, except, now)
         });
         if let Some(audience) = audience {
             hand_out(slot, &audience, &message, offset.as_deref(), class, None);
@@ -234,7 +242,8 @@ impl Hub {
     ) -> Result<Joined, Refusal> {
         let key = self.room(plugin, room)?;
         let connection = self.own(plugin, conn)?;
-        let since = self.line(connection.space.line).map_or(0, Line::last); // read before, so that no event is lost
+        // Read before, so that no event is lost.
+        let (since, since_offset) = self.since(connection.space.line);
         let _turn = self.turn();
         // Held across the join, so that a connection that ends now either sees this room or refuses the join.
         let mut state = connection.state.lock();
@@ -257,10 +266,11 @@ impl Hub {
             if state.rooms.is_empty() {
                 state.rooms.reserve_exact(1); // most connections are in one room
             }
-            state.rooms.push(Place { key: key.clone(), since });
+            state.rooms.push(Place { key: key.clone(), since, since_offset });
         }
         drop(state);
         self.note_joined(&key, user, joined);
+        self.note_session(&connection);
         Ok(joined)
     }
 
@@ -278,6 +288,7 @@ impl Hub {
         drop(state);
         let left = left.ok_or_else(|| Refusal::new(Code::NotFound, "the connection is not in the room"))?;
         self.settle_left(&key, left.clone());
+        self.note_session(&connection);
         Ok(left)
     }
 

@@ -2,13 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Hub, Knock};
+use super::{Hub, Knock, links::After};
 use crate::{
     CloseReason, ConnId, Connection, Frame,
     connection::{Place, Remains},
     identity::Identity,
     port::{ConnFacts, PluginId},
-    recovery::{Away, Beginning, Claim, Line, Lost, Recorder, Session, Stay},
+    recovery::{Away, Beginning, Claim, Line, Lost, Origin, Recorder, Session, Stay},
     rooms::{Joined, Left, RoomKey},
     table::Space,
 };
@@ -18,13 +18,16 @@ pub(super) struct Resumed<'a> {
     line: Recorder<'a>,
     away: Away,
     missed: Vec<Frame>,
+    /// What is let go of once the connection is in its rooms.
+    hold: Option<Box<dyn Send>>,
 }
 
 impl Hub {
     /// Ends a connection because its link has ended without a word about the connection. Where the reason allows it,
     /// the session waits for its client; members leave their rooms at once either way.
     pub fn link_lost(self: &Arc<Self>, connection: &Arc<Connection>, reason: CloseReason) {
-        self.end(connection, reason, reason.may_return());
+        let after = if reason.may_return() { After::Waits } else { After::Over };
+        self.end(connection, reason, after);
     }
 
     /// The line that the events of a plugin, or of a namespace, are in; `None` without recovery.
@@ -44,7 +47,7 @@ impl Hub {
     }
 
     /// What a broadcast leaves out, as sessions know it.
-    pub(super) fn origin(&self, except: Option<ConnId>) -> Option<ConnId> {
+    pub(super) fn origin(&self, except: Option<ConnId>) -> Option<Origin> {
         self.connections.get(except?)?.session.map(|session| session.origin)
     }
 
@@ -55,11 +58,11 @@ impl Hub {
         rooms: Vec<Place>,
     ) -> (Vec<Stay>, Vec<(RoomKey, Left)>) {
         let (mut stays, mut lefts) = (Vec::new(), Vec::new());
-        for Place { key, since } in rooms {
+        for Place { key, since, since_offset } in rooms {
             let place = self.rooms.place_of(&key, connection.id());
             let Some(left) = self.rooms.leave(&key, connection.id()) else { continue };
             if let Some((user, meta)) = place {
-                stays.push(Stay { key: key.clone(), since, user, meta });
+                stays.push(Stay { key: key.clone(), since, since_offset, user, meta });
             }
             lefts.push((key, left));
         }
@@ -74,7 +77,7 @@ impl Hub {
         facts: &ConnFacts,
         (rooms, remains): (Vec<Stay>, Remains),
     ) {
-        line.put_away(Away {
+        let away = Away {
             session,
             namespace: facts.namespace.clone(),
             user: facts.identity.as_ref().map(|identity| identity.user_id.clone()),
@@ -82,7 +85,9 @@ impl Hub {
             rooms,
             data: remains.data,
             since: self.parts.clock.elapsed(),
-        });
+        };
+        self.note_session_end(session.origin, Some(&away));
+        line.put_away(away);
     }
 
     /// Looks at a client's ticket: gives its session, with the line held, or how the connection begins without.
@@ -112,7 +117,7 @@ impl Hub {
         match found {
             Ok((away, missed)) => {
                 self.parts.metrics.recovery("recovered");
-                Ok(Resumed { line: recorder, away, missed })
+                Ok(Resumed { line: recorder, away, missed, hold: None })
             }
             Err(lost) => {
                 self.parts.metrics.recovery(lost.label());
@@ -160,7 +165,12 @@ impl Hub {
     }
 }
 
-impl Resumed<'_> {
+impl<'a> Resumed<'a> {
+    /// A session that was with another node.
+    pub(super) fn adopted(line: Recorder<'a>, away: Away, missed: Vec<Frame>, hold: Box<dyn Send>) -> Self {
+        Self { line, away, missed, hold: Some(hold) }
+    }
+
     /// What clients know the connection by.
     pub(super) fn public_id(&self) -> Arc<str> {
         self.away.public_id.clone()
@@ -173,7 +183,7 @@ impl Resumed<'_> {
 
     /// Gives a new connection, which nobody knows yet, the session's rooms, notes and missed events.
     pub(super) fn settle(self, hub: &Arc<Hub>, connection: &Arc<Connection>) {
-        let Self { mut line, away, missed } = self;
+        let Self { mut line, away, missed, hold } = self;
         line.resume(away.session, connection.id());
         connection.replay(missed);
         let now = hub.parts.clock.now();
@@ -182,12 +192,12 @@ impl Resumed<'_> {
         {
             let mut state = connection.state.lock();
             state.data = away.data;
-            for Stay { key, since, user, meta } in away.rooms {
+            for Stay { key, since, since_offset, user, meta } in away.rooms {
                 let seat = (connection.id(), connection.clone());
                 // Without a bound: the place was the session's before the link broke.
                 if let Ok(joined) = hub.rooms.join(&key, seat, &user, meta, now, None) {
                     joins.push((key.clone(), user, joined));
-                    state.rooms.push(Place { key, since });
+                    state.rooms.push(Place { key, since, since_offset });
                 }
             }
         }
@@ -196,5 +206,6 @@ impl Resumed<'_> {
             hub.note_joined(&key, &user, joined);
         }
         drop(turn);
+        drop(hold);
     }
 }

@@ -16,12 +16,26 @@ pub struct Place {
     pub room: Arc<str>,
 }
 
+/// Where a parcel goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// To everybody who attends a room; kept for clients that come back.
+    Kept(Place),
+    /// To everybody who attends a room, and forgotten.
+    Passing(Place),
+    /// To nobody; kept for the client of this session, should it come back elsewhere.
+    Session(Box<str>),
+    /// To one node.
+    Node(NodeId),
+}
+
 /// What joins several nodes to one hub.
 ///
 /// * The ledger has one order for everybody: what is appended is heard by every node, the author too, with a number
 ///   that grows. A node that could not be given every entry is told so ([`Ears::lost`]) before the next one.
 /// * Parcels go to every other node that attends the place, at most once, in order per sender and place. Nobody hears
 ///   its own.
+/// * What is kept is bounded by count per address, age, and bytes of all; the oldest goes first.
 /// * Nothing waits for the network but the returned tasks, and those end within a few seconds whatever happens.
 pub trait Cluster: Send + Sync + 'static {
     /// Who we are: another number at every start of the process.
@@ -32,11 +46,27 @@ pub trait Cluster: Send + Sync + 'static {
     fn attend(&self, place: &Place) -> Task;
     /// Attends it no more.
     fn abandon(&self, place: &Place);
-    /// Sends a parcel to all others that attend the place, without waiting.
+    /// Sends a parcel, without waiting.
     ///
     /// # Errors
     /// [`BusError::Unavailable`] while disconnected with a full queue, [`BusError::TooLarge`] over the broker's limit.
-    fn send(&self, place: &Place, parcel: Bytes) -> Result<(), BusError>;
+    fn send(&self, to: &Address, parcel: Bytes) -> Result<(), BusError>;
+    /// What has been kept of an address, in the order of its numbers, which are one order for all addresses. Has
+    /// everything that was sent before the call.
+    ///
+    /// # Errors
+    /// [`BusError::Unavailable`] or [`BusError::Timeout`].
+    fn history(&self, of: &Address) -> Task<Result<Vec<(u64, Bytes)>, BusError>>;
+    /// Writes down what a session consists of, in place of what was there; without waiting.
+    ///
+    /// # Errors
+    /// As [`Cluster::send`].
+    fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError>;
+    /// What has been written down of a session.
+    ///
+    /// # Errors
+    /// As [`Cluster::history`].
+    fn record(&self, session: &str) -> Task<Result<Option<Bytes>, BusError>>;
     /// Appends to the ledger. `number` counts our entries: the same one again is the same entry, so that an append whose
     /// end is unknown can be repeated.
     ///
@@ -55,4 +85,6 @@ pub trait Ears: Send + Sync + 'static {
     fn lost(&self);
     /// A parcel for a place that we attend.
     fn parcel(&self, place: &Place, parcel: Bytes);
+    /// A parcel for this node.
+    fn told(&self, parcel: Bytes);
 }

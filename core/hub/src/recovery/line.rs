@@ -18,10 +18,11 @@ use indexmap::IndexMap;
 use parking_lot::{Mutex, MutexGuard};
 
 use super::{
-    Lost, Recovery, Session, Ticket,
-    log::{Entry, Log, Target, Total},
+    Lost, Origin, Recovery, Session, Ticket, Word,
+    log::{Entry, Log, Numbered, Target, Total},
+    position::{self, Heard, Position},
 };
-use crate::{ConnId, Message, port::PluginId, recovery::Offsets, rooms::RoomKey};
+use crate::{ConnId, Message, port::PluginId, rooms::RoomKey};
 
 /// Logs that one sweep looks at.
 const SWEEP: usize = 1024;
@@ -34,7 +35,8 @@ pub(crate) struct Line {
     /// The largest number so far; written under the lock.
     last: AtomicU64,
     kept: Mutex<Kept>,
-    offsets: Arc<Offsets>,
+    /// This process among the senders of events.
+    word: Word,
     total: Total,
 }
 
@@ -43,11 +45,15 @@ struct Kept {
     logs: IndexMap<Target, Log>,
     /// Where the next sweep begins.
     swept: usize,
+    /// The newest events of other nodes that were handed on here, when, and as the end of an offset.
+    heard: Heard,
+    heard_at: HashMap<Word, Duration>,
+    heard_text: Arc<str>,
     /// Sessions whose present connection is not the one they began with. As many as there are such connections, and
     /// sessions that wait.
-    sessions: HashMap<ConnId, Known>,
+    sessions: HashMap<Origin, Known>,
     /// Losses in order of time; those that are over by something else are skipped.
-    losses: VecDeque<(Duration, ConnId)>,
+    losses: VecDeque<(Duration, Origin)>,
     /// Sessions that wait.
     waiting: usize,
 }
@@ -75,12 +81,25 @@ pub(crate) struct Away {
     pub(crate) since: Duration,
 }
 
+/// An event that has its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    /// The number.
+    pub(crate) number: u64,
+    /// The number of the last event before it that was sent here to the same room or session; 0 for none of late.
+    pub(crate) before: u64,
+    /// How far a client has come that has received it.
+    pub(crate) offset: String,
+}
+
 /// A place in a room that a session keeps.
 #[derive(Debug, Clone)]
 pub(crate) struct Stay {
     pub(crate) key: RoomKey,
     /// The last number before it joined.
     pub(crate) since: u64,
+    /// The same as other nodes understand it.
+    pub(crate) since_offset: Arc<str>,
     pub(crate) user: Arc<str>,
     pub(crate) meta: Bytes,
 }
@@ -93,8 +112,17 @@ pub(crate) struct Claim<'a> {
 }
 
 impl Line {
-    pub(crate) fn new(rules: Recovery, offsets: Arc<Offsets>, total: Total) -> Self {
-        Self { rules, last: AtomicU64::new(0), kept: Mutex::default(), offsets, total }
+    pub(crate) fn new(rules: Recovery, word: Word, total: Total) -> Self {
+        Self { rules, last: AtomicU64::new(0), kept: Mutex::default(), word, total }
+    }
+
+    /// How far a client has come that hears everything from now on.
+    pub(crate) fn offset(&self) -> String {
+        let kept = self.kept.lock();
+        match self.last() {
+            0 => kept.heard_text.to_string(),
+            last => position::text(self.word, last, &kept.heard_text),
+        }
     }
 
     /// The largest number so far.
@@ -114,6 +142,13 @@ impl Line {
             recorder.give_up_oldest();
         }
         let kept = &mut *recorder.kept;
+        let before = now.saturating_sub(self.rules.keep());
+        if kept.heard_at.values().any(|at| *at < before) {
+            kept.heard_at.retain(|_, at| *at >= before);
+            let Kept { heard, heard_at, .. } = kept;
+            heard.retain(|word| heard_at.contains_key(&word));
+            kept.heard_text = kept.heard.text().into();
+        }
         for _ in 0..SWEEP.min(kept.logs.len()) {
             if kept.swept >= kept.logs.len() {
                 kept.swept = 0;
@@ -134,6 +169,17 @@ impl Line {
         }
     }
 
+    /// The place in this node's order that an offset names; `None` when it is a place elsewhere, or none at all.
+    pub(crate) fn place(&self, offset: &str) -> Option<u64> {
+        let (word, number) = Position::read(offset)?.place?;
+        (word == self.word && number <= self.last()).then_some(number)
+    }
+
+    /// How long a session waits for its client.
+    pub(crate) fn window(&self) -> Duration {
+        self.rules.window
+    }
+
     /// Sessions that wait for their clients.
     pub(crate) fn waiting(&self) -> usize {
         self.kept.lock().waiting
@@ -147,31 +193,114 @@ pub(crate) struct Recorder<'a> {
 }
 
 impl<'a> Recorder<'a> {
-    /// Gives an event its number, as clients see it, and keeps it. `None` when it is for nobody: a room without
-    /// anybody in it (`heard` is false) for which no session waits.
+    /// Gives an event of this node its number, and keeps it. `None` when it is for nobody: a room without anybody in it
+    /// here (`heard` is false) for which no session waits, of a hub that runs alone (`spread` is false).
     pub(crate) fn record(
         &mut self,
         target: Target,
-        heard: bool,
+        (heard, spread): (bool, bool),
         message: &Message,
-        except: Option<ConnId>,
+        except: Option<Origin>,
+        at: Duration,
+    ) -> Option<Recorded> {
+        let awaited = heard || self.kept.logs.get(&target).is_some_and(|log| log.waiting > 0);
+        if !awaited && !spread {
+            return None;
+        }
+        let number = self.next();
+        let (from, others) = ((self.line.word, number), self.kept.heard_text.clone());
+        let entry = Entry { number, from, others, at, message: message.clone(), except };
+        self.keep(target.clone(), awaited, entry);
+        let log = self.log(target);
+        let before = log.last_own;
+        if spread {
+            log.last_own = number; // what stays here is no link in the chain that other nodes see
+        }
+        let offset = position::text(self.line.word, number, &self.kept.heard_text);
+        Some(Recorded { number, before, offset })
+    }
+
+    /// The same for an event of another node; gives the offset. `None` when it is for nobody here.
+    pub(crate) fn relay(
+        &mut self,
+        target: Target,
+        heard: bool,
+        from: Numbered,
+        message: &Message,
+        except: Option<Origin>,
         at: Duration,
     ) -> Option<String> {
+        self.note_heard(from, at);
         if !heard && self.kept.logs.get(&target).is_none_or(|log| log.waiting == 0) {
             return None;
         }
+        let number = self.next();
+        let others = self.kept.heard_text.clone();
+        self.keep(target, true, Entry { number, from, others, at, message: message.clone(), except });
+        Some(position::text(self.line.word, number, &self.kept.heard_text))
+    }
+
+    fn next(&mut self) -> u64 {
         let number = self.line.last() + 1;
         self.line.last.store(number, Ordering::Release);
-        let entry = Entry { number, at, message: message.clone(), except };
+        number
+    }
+
+    fn keep(&mut self, target: Target, awaited: bool, entry: Entry) {
         let line: &'a Line = self.line;
-        self.log(target).push(entry, &line.rules);
-        Some(self.line.offsets.text(number))
+        let log = self.log(target);
+        if awaited {
+            log.push(entry, &line.rules);
+        } else {
+            log.pass(entry.number, entry.at);
+        }
+    }
+
+    fn note_heard(&mut self, (word, number): Numbered, at: Duration) {
+        let kept = &mut *self.kept;
+        kept.heard_at.insert(word, at);
+        if number > kept.heard.of(word) {
+            kept.heard.note(word, number);
+            kept.heard_text = kept.heard.text().into();
+        }
+    }
+
+    /// A client that has come from another node has been given all that it says it has heard, and what it missed.
+    pub(crate) fn catch_up(&mut self, heard: &Heard, at: Duration) {
+        let mut others = heard.clone();
+        others.retain(|word| word != self.line.word);
+        for word in others.words() {
+            self.note_heard((word, others.of(word)), at);
+        }
+    }
+
+    /// Keeps what comes for these from now on, until it is taken off again.
+    pub(crate) fn expect(&mut self, targets: &[Target]) {
+        targets.iter().for_each(|target| self.log(target.clone()).waiting += 1);
+    }
+
+    /// Takes an [`expect`](Self::expect) off.
+    pub(crate) fn let_go(&mut self, targets: &[Target]) {
+        targets.iter().for_each(|target| self.log(target.clone()).waiting -= 1);
+    }
+
+    /// What has been kept for these and is newer than `heard`, in order of arrival.
+    pub(crate) fn beyond(
+        &self,
+        targets: &[Target],
+        heard: &Heard,
+        session: Origin,
+    ) -> Vec<(Numbered, Message)> {
+        let logs = targets.iter().filter_map(|target| self.kept.logs.get(target));
+        let mut entries: Vec<&Entry> = logs.flat_map(|log| log.beyond(heard, session)).collect();
+        entries.sort_unstable_by_key(|entry| entry.number);
+        entries.into_iter().map(|entry| (entry.from, entry.message.clone())).collect()
     }
 
     /// The connection that a session has now, unless it waits.
     pub(crate) fn present(&self, session: &Session) -> Option<ConnId> {
         match self.kept.sessions.get(&session.origin) {
-            None => Some(session.origin),
+            None => (session.origin.word == self.line.word).then_some(session.origin.conn),
             Some(Known::Back(id)) => Some(*id),
             Some(Known::Away(_)) => None,
         }
@@ -214,7 +343,7 @@ impl<'a> Recorder<'a> {
         }
         let last = match &claim.ticket.offset {
             None => Some(0),
-            Some(offset) => self.line.offsets.read(offset, self.line.last()),
+            Some(offset) => self.line.place(offset),
         };
         let missed = last.and_then(|last| self.missed(away, last));
         let Some(away) = self.release(session.origin) else { return Err(Lost::Unknown) };
@@ -232,8 +361,19 @@ impl<'a> Recorder<'a> {
         self.kept.sessions.insert(session.origin, Known::Back(id));
     }
 
+    /// A session goes on elsewhere; gives its connection, if it still has one here.
+    pub(crate) fn give_away(&mut self, origin: Origin) -> Option<ConnId> {
+        let present = match self.kept.sessions.get(&origin) {
+            None => (origin.word == self.line.word).then_some(origin.conn),
+            Some(Known::Back(id)) => Some(*id),
+            Some(Known::Away(_)) => None,
+        };
+        self.forget(origin);
+        present
+    }
+
     /// A session is over.
-    pub(crate) fn forget(&mut self, origin: ConnId) {
+    pub(crate) fn forget(&mut self, origin: Origin) {
         self.release(origin);
         self.kept.sessions.remove(&origin);
         self.kept.logs.swap_remove(&Target::Session(origin));
@@ -253,12 +393,14 @@ impl<'a> Recorder<'a> {
             missed.extend(log.after(after, away.session.origin));
         }
         missed.sort_unstable_by_key(|entry| entry.number);
-        let shown = |entry: &Entry| (self.line.offsets.text(entry.number), entry.message.clone());
+        let shown = |entry: &Entry| {
+            (position::text(self.line.word, entry.number, &entry.others), entry.message.clone())
+        };
         Some(missed.into_iter().map(shown).collect())
     }
 
     /// Takes a waiting session out.
-    fn release(&mut self, origin: ConnId) -> Option<Box<Away>> {
+    fn release(&mut self, origin: Origin) -> Option<Box<Away>> {
         let away = match self.kept.sessions.remove(&origin)? {
             Known::Away(away) => away,
             back @ Known::Back(_) => {
@@ -310,7 +452,7 @@ mod tests {
 
     fn line(max_bytes: usize) -> Line {
         let rules = Recovery { window: SECOND * 10, slack: SECOND * 5, max_events: 10, max_bytes };
-        Line::new(rules, Arc::default(), Total::default())
+        Line::new(rules, Word(1), Total::default())
     }
 
     fn room() -> RoomKey {
@@ -318,9 +460,10 @@ mod tests {
     }
 
     fn away(id: u64, since: Duration) -> Away {
-        let stay = Stay { key: room(), since: 0, user: "ann".into(), meta: Bytes::new() };
+        let stay =
+            Stay { key: room(), since: 0, since_offset: "".into(), user: "ann".into(), meta: Bytes::new() };
         Away {
-            session: Session::new(ConnId(id)),
+            session: Session::new(Word(1), ConnId(id)),
             namespace: "/".into(),
             user: None,
             public_id: "x".into(),
@@ -331,7 +474,9 @@ mod tests {
     }
 
     fn say(line: &Line, heard: bool, at: Duration) -> Option<String> {
-        line.hold().record(Target::Room(room()), heard, &Message::new("e", "[]"), None, at)
+        let recorded =
+            line.hold().record(Target::Room(room()), (heard, false), &Message::new("e", "[]"), None, at);
+        recorded.map(|recorded| recorded.offset)
     }
 
     fn claim(line: &Line, session: Session, now: Duration) -> Result<usize, Lost> {

@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use super::Recovery;
-use crate::{ConnId, Message, rooms::RoomKey};
+use super::{Heard, Origin, Recovery, Word};
+use crate::{Message, rooms::RoomKey};
 
 /// What an entry costs beside its message, about.
 const OVERHEAD: usize = 128;
@@ -20,8 +20,8 @@ const OVERHEAD: usize = 128;
 pub(crate) enum Target {
     /// Everyone in a room.
     Room(RoomKey),
-    /// One session, by the handle that it began with.
-    Session(ConnId),
+    /// One session, by where it began.
+    Session(Origin),
 }
 
 /// Bytes of everything that a hub keeps for recovery.
@@ -47,17 +47,24 @@ impl Total {
     }
 }
 
+/// An event by its sender and the sender's number of it.
+pub(crate) type Numbered = (Word, u64);
+
 /// One event.
 #[derive(Debug, Clone)]
 pub(crate) struct Entry {
     /// Its number in the line.
     pub(crate) number: u64,
+    /// Who sent it, and its number there.
+    pub(crate) from: Numbered,
+    /// The end of its offset: how far the line had come with the events of other nodes.
+    pub(crate) others: Arc<str>,
     /// When it was sent, monotonic.
     pub(crate) at: Duration,
     /// What was sent.
     pub(crate) message: Message,
-    /// The one session that it was not for, by the handle that it began with.
-    pub(crate) except: Option<ConnId>,
+    /// The one session that it was not for.
+    pub(crate) except: Option<Origin>,
 }
 
 impl Entry {
@@ -74,13 +81,22 @@ pub(crate) struct Log {
     floor: (u64, Duration),
     /// Sessions that wait for their clients and count on this log.
     pub(crate) waiting: u32,
+    /// The number of the last event that was sent here.
+    pub(crate) last_own: u64,
     bytes: usize,
     total: Total,
 }
 
 impl Log {
     pub(crate) fn new(total: Total) -> Self {
-        Self { entries: VecDeque::new(), floor: (0, Duration::ZERO), waiting: 0, bytes: 0, total }
+        Self {
+            entries: VecDeque::new(),
+            floor: (0, Duration::ZERO),
+            waiting: 0,
+            last_own: 0,
+            bytes: 0,
+            total,
+        }
     }
 
     /// Keeps an event, forgetting older ones as the bounds ask.
@@ -99,6 +115,11 @@ impl Log {
         self.bytes += size;
         self.total.add(size);
         self.entries.push_back(entry);
+    }
+
+    /// Takes note of an event that is kept elsewhere, if anywhere.
+    pub(crate) fn pass(&mut self, number: u64, at: Duration) {
+        self.floor = (number, at);
     }
 
     /// Forgets what is too old to be missed by anybody.
@@ -125,9 +146,16 @@ impl Log {
     }
 
     /// The events after `number` that were for `session`.
-    pub(crate) fn after(&self, number: u64, session: ConnId) -> impl Iterator<Item = &Entry> {
+    pub(crate) fn after(&self, number: u64, session: Origin) -> impl Iterator<Item = &Entry> {
         let from = self.entries.partition_point(|entry| entry.number <= number);
         self.entries.range(from..).filter(move |entry| entry.except != Some(session))
+    }
+
+    /// The events that are newer than `heard` and were for `session`.
+    pub(crate) fn beyond(&self, heard: &Heard, session: Origin) -> impl Iterator<Item = &Entry> {
+        let new =
+            move |entry: &&Entry| entry.from.1 > heard.of(entry.from.0) && entry.except != Some(session);
+        self.entries.iter().filter(new)
     }
 
     fn forget(&mut self) {
@@ -150,14 +178,21 @@ mod tests {
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
-    const ME: ConnId = ConnId(1);
+    const ME: Origin = Origin { word: Word(1), conn: crate::ConnId(1) };
 
     fn rules() -> Recovery {
         Recovery { window: SECOND * 10, slack: SECOND * 5, max_events: 3, max_bytes: 10_000 }
     }
 
     fn entry(number: u64, at: Duration, length: usize) -> Entry {
-        Entry { number, at, message: Message::new("", vec![b' '; length]), except: None }
+        Entry {
+            number,
+            from: (Word(1), number),
+            others: "".into(),
+            at,
+            message: Message::new("", vec![b' '; length]),
+            except: None,
+        }
     }
 
     fn missed(log: &Log, last: u64) -> Option<Vec<u64>> {

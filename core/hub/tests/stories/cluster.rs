@@ -10,10 +10,11 @@ use exedra_hub::{
     hub::{Claimant, Rules},
     manifest::{AuthMode, State},
     port::{Call, Cluster, PluginId, Reply},
+    recovery::{Beginning, Lost, Recovery},
 };
 use parking_lot::Mutex;
 
-use crate::stage::{Client, Stage, format, plugin};
+use crate::stage::{Client, Recoverable, Stage, format, plugin};
 
 const PLUGIN: PluginId = PluginId(0);
 const LEASE: Duration = Duration::from_secs(6);
@@ -32,8 +33,20 @@ struct House {
 
 impl House {
     async fn of(count: usize) -> Self {
+        Self::with(count, None).await
+    }
+
+    /// The same with clients that may come back.
+    async fn recovering(count: usize) -> Self {
+        let recovery = Recovery { window: LEASE * 20, slack: LEASE, max_events: 100, max_bytes: 10_000_000 };
+        Self::with(count, Some(recovery)).await
+    }
+
+    async fn with(count: usize, recovery: Option<Recovery>) -> Self {
         let commons = Commons::new();
-        let mut house = Self { nodes: (0..count).map(|at| Node::new(&commons, at)).collect(), commons };
+        let limits = Limits { recovery, ..Limits::default() };
+        let nodes = (0..count).map(|at| Node::new(&commons, at, limits.clone())).collect();
+        let mut house = Self { nodes, commons };
         house.beats(3).await;
         house
     }
@@ -81,7 +94,7 @@ impl House {
 }
 
 impl Node {
-    fn new(commons: &Arc<Commons>, at: usize) -> Self {
+    fn new(commons: &Arc<Commons>, at: usize, limits: Limits) -> Self {
         let link = commons.node();
         let notes: Arc<Mutex<Vec<String>>> = Arc::default();
         let mut manifest = plugin("p", AuthMode::Optional, &["x"]);
@@ -89,19 +102,14 @@ impl Node {
         let written = notes.clone();
         let rules = Rules { name: format!("n{at}"), lease: LEASE };
         let cluster: Arc<dyn Cluster> = link.clone();
-        let stage = Stage::with(
-            vec![manifest.into()],
-            Limits::default(),
-            Some((cluster, rules)),
-            move |_, _, call| {
-                written.lock().push(match &call {
-                    Call::Leave { room, user, .. } => format!("{user} left {room}"),
-                    Call::Refresh { room, .. } => format!("refresh {room}"),
-                    other => other.kind().to_owned(),
-                });
-                Box::pin(async { Ok::<_, Refusal>(Reply::Empty) })
-            },
-        );
+        let stage = Stage::with(vec![manifest.into()], limits, Some((cluster, rules)), move |_, _, call| {
+            written.lock().push(match &call {
+                Call::Leave { room, user, .. } => format!("{user} left {room}"),
+                Call::Refresh { room, .. } => format!("refresh {room}"),
+                other => other.kind().to_owned(),
+            });
+            Box::pin(async { Ok::<_, Refusal>(Reply::Empty) })
+        });
         Self { stage, link, notes }
     }
 
@@ -365,4 +373,171 @@ async fn goodbye_ends_everything() {
     house.settle().await;
     assert_eq!(house.told("left"), ["ann left r"]);
     assert!(house.nodes[1].stage.hub.view_nodes().is_empty());
+}
+
+/// A client that may come back, and what it was given to come back with.
+struct Returning {
+    client: Client,
+    pid: String,
+    /// Everything it has received, and the last offset.
+    received: Vec<String>,
+    offset: Option<String>,
+}
+
+impl Returning {
+    async fn connect(node: &Node, user: &str) -> Self {
+        let client = node.stage.client(Some(user), &(Arc::new(Recoverable) as _)).await;
+        let pid = client.connection.pid().unwrap();
+        let mut returning = Self { client, pid, received: Vec::new(), offset: None };
+        returning.read();
+        returning.received.clear();
+        returning
+    }
+
+    fn read(&mut self) {
+        for text in self.client.seen() {
+            if let Some((event, offset)) = text.split_once(" @") {
+                self.received.push(event.to_owned());
+                self.offset = Some(offset.to_owned());
+            }
+        }
+    }
+
+    /// Comes to another node; says how that began.
+    async fn come_to(&mut self, node: &Node, user: &str) -> Beginning {
+        let format = Arc::new(Recoverable) as _;
+        self.client = node.stage.back(Some(user), &format, &self.pid, self.offset.clone()).await;
+        self.read();
+        self.client.connection.facts().beginning
+    }
+}
+
+fn said(range: std::ops::Range<u32>) -> Vec<String> {
+    range.map(|n| format!("said [\"{n}\"]")).collect()
+}
+
+/// Long enough for records to be written.
+async fn write_records(house: &House) {
+    for node in &house.nodes {
+        node.stage.clock.advance(Duration::from_millis(20));
+    }
+    house.settle().await;
+}
+
+#[tokio::test]
+async fn client_of_a_dead_node_goes_on_elsewhere() {
+    let mut house = House::recovering(3).await;
+    let mut ann = Returning::connect(&house.nodes[0], "ann").await;
+    house.nodes[0].join(&ann.client, "r");
+    house.nodes[0]
+        .stage
+        .hub
+        .set_data(PLUGIN, ann.client.connection.id(), Bytes::from_static(b"note"))
+        .unwrap();
+    write_records(&house).await;
+    let public_id = ann.client.connection.facts().public_id.clone();
+    for n in 0..6 {
+        house.nodes[n % 3].say("r", &n.to_string(), None);
+        house.settle().await;
+    }
+    ann.read();
+    assert_eq!(ann.received, said(0..6));
+    house.cut(0);
+    for n in 6..12 {
+        house.nodes[1 + n % 2].say("r", &n.to_string(), None);
+        house.settle().await;
+    }
+    assert_eq!(ann.come_to(&house.nodes[1], "ann").await, Beginning::Recovered);
+    assert_eq!(ann.received, said(0..12));
+    let connection = ann.client.connection.clone();
+    assert_eq!(connection.facts().public_id, public_id);
+    assert_eq!(connection.pid().as_ref(), Some(&ann.pid));
+    assert_eq!(house.nodes[1].stage.hub.get_data(PLUGIN, connection.id()).unwrap(), "note");
+    house.nodes[2].say("r", "12", None);
+    house.settle().await;
+    ann.read();
+    assert_eq!(ann.received, said(0..13), "and hears the room there");
+    house.beats(6).await;
+    assert_eq!(house.members("r")[1..], vec![vec!["ann*1"]; 2]);
+}
+
+#[tokio::test]
+async fn client_wanders_from_node_to_node() {
+    let house = House::recovering(3).await;
+    let mut ann = Returning::connect(&house.nodes[0], "ann").await;
+    house.nodes[0].join(&ann.client, "r");
+    house.nodes[0].join(&ann.client, "s");
+    let mut n = 0;
+    let mut talk = |house: &House| {
+        for _ in 0..5 {
+            let room = if n % 2 == 0 { "r" } else { "s" };
+            house.nodes[n % 3].say(room, &n.to_string(), None);
+            n += 1;
+        }
+    };
+    for turn in 0..12 {
+        talk(&house);
+        write_records(&house).await;
+        if turn % 2 == 0 {
+            ann.read(); // else all of it is on its way when the link breaks
+        }
+        if turn % 3 == 0 {
+            house.nodes[turn % 3]
+                .stage
+                .hub
+                .link_lost(&ann.client.connection, exedra_hub::CloseReason::TransportLost);
+            write_records(&house).await;
+            talk(&house);
+            house.settle().await;
+        }
+        let to = &house.nodes[(turn + 1) % 3];
+        assert_eq!(ann.come_to(to, "ann").await, Beginning::Recovered, "turn {turn}");
+        house.settle().await;
+    }
+    ann.read();
+    let mut sorted = ann.received.clone();
+    sorted.sort_by_key(|text| text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<u32>().unwrap());
+    assert_eq!(sorted, said(0..n as u32), "each once");
+    for node in 0..3 {
+        let from = |text: &&String| {
+            text.trim_matches(|c: char| !c.is_ascii_digit()).parse::<usize>().unwrap() % 3 == node
+        };
+        let own: Vec<&String> = ann.received.iter().filter(from).collect();
+        let in_order: Vec<&String> = sorted.iter().filter(from).collect();
+        assert_eq!(own, in_order, "in the order of each sender");
+    }
+    assert!(house.told("left").is_empty() || house.members("r").iter().all(|members| members.len() == 1));
+}
+
+#[tokio::test]
+async fn stranger_gets_no_session_of_another_node() {
+    let house = House::recovering(2).await;
+    let mut ann = Returning::connect(&house.nodes[0], "ann").await;
+    house.nodes[0].join(&ann.client, "r");
+    house.nodes[0].say("r", "0", None);
+    write_records(&house).await;
+    ann.read();
+    let mut thief = Returning::connect(&house.nodes[1], "eve").await;
+    (thief.pid, thief.offset) = (ann.pid.clone(), ann.offset.clone());
+    assert_eq!(thief.come_to(&house.nodes[1], "eve").await, Beginning::Lost(Lost::Foreign));
+    let (origin, secret) = ann.pid.split_once('-').unwrap();
+    thief.pid = format!("{origin}-{}", secret.chars().rev().collect::<String>());
+    assert_eq!(thief.come_to(&house.nodes[1], "ann").await, Beginning::Lost(Lost::Unknown));
+    assert_eq!(ann.come_to(&house.nodes[1], "ann").await, Beginning::Recovered, "it is still there for ann");
+}
+
+#[tokio::test]
+async fn events_that_are_kept_no_longer_are_a_gap() {
+    let house = House::recovering(2).await;
+    let mut ann = Returning::connect(&house.nodes[0], "ann").await;
+    house.nodes[0].join(&ann.client, "r");
+    house.nodes[1].say("r", "0", None);
+    write_records(&house).await;
+    ann.read();
+    house.cut(0);
+    for n in 0..1100 {
+        house.nodes[1].say("r", &n.to_string(), None);
+    }
+    house.settle().await;
+    assert_eq!(ann.come_to(&house.nodes[1], "ann").await, Beginning::Lost(Lost::Gap));
 }

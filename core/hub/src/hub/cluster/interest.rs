@@ -17,7 +17,13 @@ use futures_util::{
 use parking_lot::Mutex;
 
 use super::{Hub, United};
-use crate::{Class, ConnId, Connection, Message, Task, cluster::parcel::Parcel, port::Place, rooms::RoomKey};
+use crate::{
+    Class, Connection, Message, Task,
+    cluster::parcel::Parcel,
+    port::{Address, BusError, Place},
+    recovery::{Origin, Recorded},
+    rooms::RoomKey,
+};
 
 /// How long a client may wait until its node attends a room it has joined.
 const ATTEND: Duration = Duration::from_secs(1);
@@ -26,6 +32,8 @@ const ATTEND: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub(super) struct Interests {
     rooms: Mutex<HashMap<RoomKey, Shared<Task>>>,
+    /// Rooms that are attended although nobody may be in them here, and for how many.
+    pins: Mutex<HashMap<RoomKey, usize>>,
     /// Rooms that are about to be attended.
     coming: Arc<AtomicUsize>,
 }
@@ -34,7 +42,7 @@ impl Hub {
     /// Attends a room, or stops, as there is somebody in it here or not. Whoever comes last sees what is true.
     pub(super) fn sync_interest(&self, united: &United, key: &RoomKey) {
         let mut rooms = united.interests.rooms.lock();
-        let heard = self.rooms.is_heard(key);
+        let heard = self.rooms.is_heard(key) || united.interests.pins.lock().contains_key(key);
         if heard == rooms.contains_key(key) {
             return;
         }
@@ -66,35 +74,82 @@ impl Hub {
         }
         let keys: Vec<RoomKey> =
             connection.state.lock().rooms.iter().map(|place| place.key.clone()).collect();
+        let _ = self.attended_all(united, &keys).await; // when the bus is away, who is here is served all the same
+    }
+
+    /// Keeps attending rooms that nobody may be in yet, until it is taken off again.
+    pub(super) fn pin_interest(&self, united: &United, keys: &[RoomKey], pin: bool) {
         for key in keys {
-            let ready = united.interests.rooms.lock().get(&key).cloned();
-            if let Some(ready) = ready
-                && let Either::Right(_) = select(ready, self.parts.clock.sleep(ATTEND)).await
             {
-                return; // the bus is away; who is here is served all the same
+                let mut pins = united.interests.pins.lock();
+                let count = pins.entry(key.clone()).or_insert(0_usize);
+                *count = if pin { *count + 1 } else { count.saturating_sub(1) };
+                if *count == 0 {
+                    pins.remove(key);
+                }
             }
+            self.sync_interest(united, key);
         }
     }
 
+    /// Ends when nothing is missed any more of what is sent in these rooms; `false` when that takes too long.
+    pub(super) async fn attended_all(&self, united: &United, keys: &[RoomKey]) -> bool {
+        for key in keys {
+            let ready = united.interests.rooms.lock().get(key).cloned();
+            if let Some(ready) = ready
+                && let Either::Right(_) = select(ready, self.parts.clock.sleep(ATTEND)).await
+            {
+                return false;
+            }
+        }
+        true
+    }
+
     /// Sends a room message to the other nodes that attend the room.
-    pub(in super::super) fn send_parcel(
+    pub(in super::super) fn spread(
         &self,
         key: &RoomKey,
         message: &Message,
         class: Class,
-        number: u64,
-        except: Option<ConnId>,
+        recorded: Option<&Recorded>,
+        except: Option<Origin>,
     ) {
-        let Some(united) = self.united.get() else { return };
-        let except = except.map_or(0, |id| id.0);
-        let parcel = Parcel { sender: united.me, number, except, class, message: message.clone() };
-        let Some(bytes) = parcel.encode() else { return };
-        if let Err(error) = united.link.send(&self.place(key), bytes) {
+        let place = self.place(key);
+        let to = if recorded.is_some() { Address::Kept(place) } else { Address::Passing(place) };
+        let parcel = self.parcel(message, class, recorded, except);
+        if let Err(error) = self.send_parcel(&to, &parcel) {
             if let Some(slot) = self.slot(key.plugin) {
                 slot.metrics.dropped("bus_slow");
             }
             tracing::debug!(%error, room = &*key.name, "other nodes do not hear a room message");
         }
+    }
+
+    /// Keeps an event of one session where other nodes find it.
+    pub(in super::super) fn keep_for_session(&self, origin: Origin, message: &Message, recorded: &Recorded) {
+        if self.is_united() {
+            let parcel = self.parcel(message, Class::Reliable, Some(recorded), None);
+            let to = Address::Session(origin.to_string().into());
+            if let Err(error) = self.send_parcel(&to, &parcel) {
+                tracing::debug!(%error, "an event is not kept for its session");
+            }
+        }
+    }
+
+    fn parcel(
+        &self,
+        message: &Message,
+        class: Class,
+        recorded: Option<&Recorded>,
+        except: Option<Origin>,
+    ) -> Parcel {
+        let (number, before) = recorded.map_or((0, 0), |recorded| (recorded.number, recorded.before));
+        Parcel { sender: self.word, number, before, except, class, message: message.clone() }
+    }
+
+    fn send_parcel(&self, to: &Address, parcel: &Parcel) -> Result<(), BusError> {
+        let Some(united) = self.united.get() else { return Ok(()) };
+        united.link.send(to, parcel.encode().ok_or(BusError::TooLarge)?)
     }
 
     /// A room message of another node: everybody in the room here hears it.

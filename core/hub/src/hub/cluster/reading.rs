@@ -62,6 +62,7 @@ impl Hub {
         let Some(united) = self.united.get() else { return };
         united.nodes.lock().lose();
         united.desk.ask_for_hello();
+        self.note_all_sessions(); // what was kept with the ledger may be gone too
     }
 
     fn apply(self: &Arc<Self>, united: &United, author: NodeId, change: Change) {
