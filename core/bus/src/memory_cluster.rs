@@ -52,6 +52,7 @@ enum Heard {
     Entry(u64, Bytes),
     Parcel(Place, Bytes),
     Told(Bytes),
+    Back,
     Lost,
 }
 
@@ -87,6 +88,7 @@ impl Commons {
                 seat.tell(Heard::Lost);
             }
             seat.catch_up(ledger);
+            seat.tell(Heard::Back);
         });
     }
 
@@ -150,6 +152,7 @@ impl Cluster for MemoryCluster {
                     Heard::Entry(number, entry) => ears.entry(number, entry),
                     Heard::Parcel(place, parcel) => ears.parcel(&place, parcel),
                     Heard::Told(parcel) => ears.told(parcel),
+                    Heard::Back => ears.back(),
                     Heard::Lost => ears.lost(),
                 }
             }

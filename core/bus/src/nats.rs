@@ -106,7 +106,7 @@ pub async fn connect(
     let client = options.connect(servers).await.map_err(unavailable)?;
 
     let counts = Arc::new(Counts::new(&metrics));
-    let outgoing = Outgoing::start(client.clone(), link.clone(), counts.clone());
+    let outgoing = Outgoing::start(client.clone(), link.clone(), counts.clone(), || true);
     Ok(Arc::new(NatsBus {
         client,
         subjects,

@@ -4,7 +4,7 @@
 //! `A-Z a-z 0-9 - _` stand for themselves, every other byte of the UTF-8 form is `=XX` (upper-case hex), and the
 //! empty name is `=`. Decoding takes only what encoding makes.
 
-use exedra_hub::port::{BusError, Interest, Place, Topic};
+use exedra_hub::port::{Address, BusError, Interest, Place, Topic};
 
 /// The longest encoded name, in bytes: three of them and a prefix stay below the 4 KiB of a protocol line.
 pub const MAX_TOKEN: usize = 1024;
@@ -145,13 +145,45 @@ impl Subjects {
         format!("{}cluster.nobody", self.prefix)
     }
 
-    /// Where room messages between nodes go.
+    /// Where a parcel between nodes goes.
+    ///
+    /// # Errors
+    /// [`BusError::TooLarge`] when a name is too long.
+    pub fn address(&self, address: &Address) -> Result<String, BusError> {
+        let room = |place: &Place| Ok(format!("{}.{}", encode(&place.plugin)?, encode(&place.room)?));
+        let rest = match address {
+            Address::Kept(place) => format!("room.{}.kept", room(place)?),
+            Address::Passing(place) => format!("room.{}.passing", room(place)?),
+            Address::Session(session) => format!("events.{}", encode(session)?),
+            Address::Node(node) => format!("node.{node}"),
+        };
+        Ok(format!("{}cluster.{rest}", self.prefix))
+    }
+
+    /// All parcels for a room.
     ///
     /// # Errors
     /// [`BusError::TooLarge`] when a name is too long.
     pub fn room(&self, place: &Place) -> Result<String, BusError> {
-        let (plugin, room) = (encode(&place.plugin)?, encode(&place.room)?);
-        Ok(format!("{}cluster.room.{plugin}.{room}", self.prefix))
+        Ok(format!("{}cluster.room.{}.{}.*", self.prefix, encode(&place.plugin)?, encode(&place.room)?))
+    }
+
+    /// All parcels that are kept, as patterns.
+    pub fn kept(&self) -> [String; 2] {
+        ["room.*.*.kept", "events.*"].map(|rest| format!("{}cluster.{rest}", self.prefix))
+    }
+
+    /// What is written down of a session.
+    ///
+    /// # Errors
+    /// [`BusError::TooLarge`] when the name is too long.
+    pub fn record(&self, session: &str) -> Result<String, BusError> {
+        Ok(format!("{}cluster.session.{}", self.prefix, encode(session)?))
+    }
+
+    /// All that is written down of sessions, as a pattern.
+    pub fn records(&self) -> String {
+        format!("{}cluster.session.*", self.prefix)
     }
 
     /// A stream of this hub, as JetStream names it.

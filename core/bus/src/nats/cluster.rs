@@ -1,10 +1,11 @@
 //! The cluster over NATS and JetStream: room messages on a subject per room, the [`ledger`] as a small stream in memory
-//! that is read aloud as it is written.
+//! that is read aloud as it is written, and the [`past`] that clients come back to in two more.
 //!
 //! It has a connection of its own, so that room messages and events of services do not wait for each other, and so that
 //! the server can leave out what the node has sent itself.
 
 mod ledger;
+mod past;
 
 use std::{
     collections::HashMap,
@@ -17,13 +18,14 @@ use exedra_hub::{
     Task,
     cluster::NodeId,
     metrics::Metrics,
-    port::{BusError, Cluster, Ears, Place},
+    port::{Address, BusError, Cluster, Ears, Place},
+    recovery::Recovery,
 };
 use futures_util::StreamExt;
 use parking_lot::Mutex;
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 
-use self::ledger::Ledger;
+use self::{ledger::Ledger, past::Past};
 use super::{Client, State, jetstream, link::Link, options, outgoing::Outgoing, unavailable};
 use crate::{NatsConfig, counts::Counts, subject::Subjects};
 
@@ -41,11 +43,14 @@ pub struct NatsCluster {
     home: Handle,
     ears: Arc<OnceLock<Arc<dyn Ears>>>,
     ledger: Arc<Ledger>,
+    /// `None` where clients do not come back.
+    past: Option<Arc<Past>>,
     /// The task that hears each attended room.
     attended: Mutex<HashMap<Place, JoinHandle<()>>>,
 }
 
-/// Makes the way; the connection comes about in the background. `replicas` is how many servers keep the ledger.
+/// Makes the way; the connection comes about in the background. `replicas` is how many servers keep the ledger, and with
+/// `recovery` what clients come back to.
 ///
 /// # Errors
 /// [`BusError::Unavailable`] with a sentence when the settings or the files they name are no good, never because
@@ -54,11 +59,13 @@ pub async fn connect(
     config: &NatsConfig,
     node_name: &str,
     replicas: usize,
+    recovery: Option<&Recovery>,
     metrics: &Arc<Metrics>,
 ) -> Result<Arc<NatsCluster>, BusError> {
     let subjects = Subjects::new(&config.prefix).map_err(unavailable)?;
     let link = Arc::new(Link::default());
-    let ledger = Arc::new(Ledger::new(&subjects, replicas));
+    let past = recovery.map(|rules| Arc::new(Past::new(&subjects, replicas, rules)));
+    let ledger = Arc::new(Ledger::new(&subjects, replicas, past.clone(), link.clone()));
     let options =
         options::options(config, &format!("{node_name}/cluster")).await?.no_echo().event_callback({
             let (link, ledger) = (link.clone(), ledger.clone());
@@ -70,7 +77,10 @@ pub async fn connect(
         });
     let client = options.connect(config.servers()).await.map_err(unavailable)?;
     let counts = Arc::new(Counts::new(metrics));
-    let outgoing = Outgoing::start(client.clone(), link, counts.clone());
+    let outgoing = Outgoing::start(client.clone(), link, counts.clone(), {
+        let ledger = ledger.clone();
+        move || ledger.is_open()
+    });
     Ok(Arc::new(NatsCluster {
         me: NodeId::random(),
         client,
@@ -80,6 +90,7 @@ pub async fn connect(
         home: Handle::current(),
         ears: Arc::default(),
         ledger,
+        past,
         attended: Mutex::default(),
     }))
 }
@@ -91,8 +102,16 @@ impl Cluster for NatsCluster {
 
     fn listen(&self, ears: Arc<dyn Ears>) {
         if self.ears.set(ears.clone()).is_ok() {
-            let reading = self.ledger.clone().read(self.client.clone(), ears, self.counts.clone());
-            self.home.spawn(reading);
+            let (client, counts) = (self.client.clone(), self.counts.clone());
+            self.home.spawn(self.ledger.clone().read(client.clone(), ears.clone(), counts.clone()));
+            let Ok(own) = self.subjects.address(&Address::Node(self.me)) else { return };
+            self.home.spawn(async move {
+                let Ok(mut words) = client.subscribe(own).await else { return };
+                while let Some(word) = words.next().await {
+                    counts.received(1);
+                    ears.told(word.payload);
+                }
+            });
         }
     }
 
@@ -128,19 +147,32 @@ impl Cluster for NatsCluster {
         }
     }
 
-    fn send(&self, place: &Place, parcel: Bytes) -> Result<(), BusError> {
-        let subject = self.subjects.room(place)?;
-        let size = parcel.len();
-        if size > self.client.max_payload() {
-            return Err(BusError::TooLarge);
+    fn send(&self, to: &Address, parcel: Bytes) -> Result<(), BusError> {
+        self.push(self.subjects.address(to)?, parcel)
+    }
+
+    fn history(&self, of: &Address) -> Task<Result<Vec<(u64, Bytes)>, BusError>> {
+        let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Vec::new()))) };
+        let (subject, client) = (self.subjects.address(of), self.client.clone());
+        self.here(async move { past.history(&client, subject?).await })
+    }
+
+    fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {
+        match self.past {
+            Some(_) => self.push(self.subjects.record(session)?, record),
+            None => Ok(()),
         }
-        self.outgoing.push(subject, None, parcel, size)
+    }
+
+    fn record(&self, session: &str) -> Task<Result<Option<Bytes>, BusError>> {
+        let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(None))) };
+        let (subject, client) = (self.subjects.record(session), self.client.clone());
+        self.here(async move { past.record(&client, subject?).await })
     }
 
     fn append(&self, number: u64, entry: Bytes) -> Task<Result<(), BusError>> {
-        let writing = self.ledger.clone().write(self.client.clone(), format!("{}-{number}", self.me), entry);
-        let writing = self.home.spawn(writing);
-        Box::pin(async move { writing.await.unwrap_or_else(|lost| Err(unavailable(lost))) })
+        let (ledger, id) = (self.ledger.clone(), format!("{}-{number}", self.me));
+        self.here(ledger.write(self.client.clone(), id, entry))
     }
 
     fn trouble(&self) -> Option<String> {
@@ -148,6 +180,25 @@ impl Cluster for NatsCluster {
             State::Connected => self.ledger.trouble(),
             _ => Some("NATS is not connected".to_owned()),
         }
+    }
+}
+
+impl NatsCluster {
+    fn push(&self, subject: String, payload: Bytes) -> Result<(), BusError> {
+        let size = payload.len();
+        if size > self.client.max_payload() {
+            return Err(BusError::TooLarge);
+        }
+        self.outgoing.push(subject, None, payload, size)
+    }
+
+    /// Work that needs tokio's timers, to be awaited anywhere.
+    fn here<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, BusError>> + Send + 'static,
+    ) -> Task<Result<T, BusError>> {
+        let work = self.home.spawn(work);
+        Box::pin(async move { work.await.unwrap_or_else(|lost| Err(unavailable(lost))) })
     }
 }
 

@@ -49,6 +49,11 @@ impl Link {
         self.changed.notify_waiters();
     }
 
+    /// Wakes those who wait.
+    pub(super) fn wake(&self) {
+        self.changed.notify_waiters();
+    }
+
     /// Ends at the next event.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;

@@ -44,11 +44,17 @@ enum Out {
 }
 
 impl Outgoing {
-    /// Starts the sending task; it ends when this is dropped.
-    pub(super) fn start(client: Client, link: Arc<Link>, counts: Arc<Counts>) -> Self {
+    /// Starts the sending task; it ends when this is dropped. Beside the connection it waits for `is_ready`.
+    pub(super) fn start(
+        client: Client,
+        link: Arc<Link>,
+        counts: Arc<Counts>,
+        is_ready: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
         let bytes = Arc::new(AtomicUsize::new(0));
-        tokio::spawn(Sending { client, link, counts, waiting, bytes: bytes.clone() }.run());
+        let is_ready = Box::new(is_ready);
+        tokio::spawn(Sending { client, link, counts, waiting, bytes: bytes.clone(), is_ready }.run());
         Self { sender, bytes }
     }
 
@@ -92,6 +98,7 @@ struct Sending {
     counts: Arc<Counts>,
     waiting: mpsc::Receiver<Out>,
     bytes: Arc<AtomicUsize>,
+    is_ready: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Sending {
@@ -112,7 +119,8 @@ impl Sending {
 
     /// Ends when the link is up, or when the bus is gone and nothing needs to be sent any more.
     async fn wait_for_link(&self) {
-        while self.client.connection_state() != State::Connected && !self.waiting.is_closed() {
+        let is_ready = || self.client.connection_state() == State::Connected && (self.is_ready)();
+        while !is_ready() && !self.waiting.is_closed() {
             // The event may have come just before; the client's state is what counts.
             let _ = timeout(Duration::from_millis(100), self.link.changed()).await;
         }

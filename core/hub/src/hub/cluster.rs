@@ -5,6 +5,7 @@
 //! [`interest`] is about who attends which rooms, and room messages between nodes; [`sessions`] about clients that come
 //! back to another node.
 
+mod catching_up;
 mod desk;
 mod interest;
 mod reading;
@@ -472,6 +473,12 @@ impl Ears for Ear {
     fn lost(&self) {
         if let Some(hub) = self.0.upgrade() {
             hub.lose_ledger();
+        }
+    }
+
+    fn back(&self) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.catch_up();
         }
     }
 

@@ -510,6 +510,30 @@ async fn client_wanders_from_node_to_node() {
 }
 
 #[tokio::test]
+async fn what_was_said_during_a_cut_comes_late() {
+    let house = House::recovering(3).await;
+    let [a, b, c] = &house.nodes[..] else { panic!() };
+    let mut ann = Returning::connect(a, "ann").await;
+    a.join(&ann.client, "r");
+    a.join(&ann.client, "s");
+    house.settle().await;
+    b.say("r", "0", None);
+    house.settle().await;
+    house.cut(0);
+    for n in 1..20 {
+        [b, c][n % 2].say(if n % 3 == 0 { "r" } else { "s" }, &n.to_string(), None);
+    }
+    house.settle().await;
+    ann.read();
+    assert_eq!(ann.received, said(0..1));
+    house.heal(0, false);
+    b.say("r", "20", None);
+    house.settle().await;
+    ann.read();
+    assert_eq!(ann.received, said(0..21));
+}
+
+#[tokio::test]
 async fn stranger_gets_no_session_of_another_node() {
     let house = House::recovering(2).await;
     let mut ann = Returning::connect(&house.nodes[0], "ann").await;

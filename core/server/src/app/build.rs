@@ -72,7 +72,8 @@ async fn cluster(config: &Config, node: &str, hub: &Arc<Hub>) -> Result<(), Fail
         return Ok(());
     }
     let replicas = usize::from(config.store.replicas);
-    let link = exedra_bus::connect_cluster(&config.nats, node, replicas, hub.metrics())
+    let recovery = hub.limits().recovery.as_ref();
+    let link = exedra_bus::connect_cluster(&config.nats, node, replicas, recovery, hub.metrics())
         .await
         .map_err(|error| anyhow!("NATS cannot be used: {error}"))?;
     let rules = Rules { name: node.to_owned(), lease: config.cluster.lease };

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     super::{Event, HeaderMap, Message, Request, RequestErrorKind, Subscriber},
-    Client, confirm, jetstream,
+    Client, Link, Past, confirm, jetstream,
 };
 use crate::{counts::Counts, nats::unavailable, subject::Subjects};
 
@@ -46,6 +46,9 @@ pub(super) struct Ledger {
     said: String,
     nobody: String,
     replicas: usize,
+    /// Opened together with the ledger.
+    past: Option<Arc<Past>>,
+    link: Arc<Link>,
     /// Counts connections; odd while connected.
     turns: watch::Sender<u64>,
     /// Why it cannot be used, but for an entry that was not stored in time.
@@ -64,13 +67,20 @@ struct Read {
 }
 
 impl Ledger {
-    pub(super) fn new(subjects: &Subjects, replicas: usize) -> Self {
+    pub(super) fn new(
+        subjects: &Subjects,
+        replicas: usize,
+        past: Option<Arc<Past>>,
+        link: Arc<Link>,
+    ) -> Self {
         Self {
             stream: subjects.stream("ledger"),
             subject: subjects.ledger(),
             said: subjects.said(),
             nobody: subjects.nobody(),
             replicas,
+            past,
+            link,
             turns: watch::Sender::new(0),
             trouble: Mutex::new(Some("the ledger has not been opened yet".to_owned())),
             stalled: AtomicBool::new(false),
@@ -79,10 +89,16 @@ impl Ledger {
 
     /// Takes an event of the connection in.
     pub(super) fn note(&self, event: &Event) {
+        self.link.note(event);
         let connected = matches!(event, Event::Connected);
         if connected || matches!(event, Event::Disconnected | Event::Closed) {
             self.turns.send_modify(|turn| *turn += 1 + u64::from((*turn % 2 == 1) == connected));
         }
+    }
+
+    /// Whether it is open; what is sent before is not kept.
+    pub(super) fn is_open(&self) -> bool {
+        self.trouble.lock().is_none()
     }
 
     /// Why it cannot be used.
@@ -155,6 +171,10 @@ impl Ledger {
             let Some(said) = said.as_mut() else { continue };
             let mut at = self.resume(&context, &*ears, read, entries).await;
             *self.trouble.lock() = None;
+            self.link.wake(); // what waits to be sent goes out now that it is kept
+            if read.is_some() {
+                ears.back();
+            }
             loop {
                 let message = tokio::select! {
                     biased;
@@ -194,6 +214,9 @@ impl Ledger {
                 .await
                 .map_err(|error| format!("JetStream does not keep the ledger: {error}"))?;
             let info = stream.info().await.map_err(|error| error.to_string())?;
+            if let Some(past) = &self.past {
+                past.open(context).await?;
+            }
             Ok(Read { number: info.state.last_sequence, made: info.created.unix_timestamp_nanos() })
         };
         timeout(PATIENCE, opening).await.unwrap_or_else(|_| Err("JetStream does not answer".to_owned()))

@@ -21,7 +21,7 @@ use crate::{
     Class, Connection, Message, Task,
     cluster::parcel::Parcel,
     port::{Address, BusError, Place},
-    recovery::{Origin, Recorded},
+    recovery::{Heard, Origin, Recorded},
     rooms::RoomKey,
 };
 
@@ -31,11 +31,21 @@ const ATTEND: Duration = Duration::from_secs(1);
 /// The rooms that are attended. An entry is made with the first connection in a room here and goes with the last.
 #[derive(Default)]
 pub(super) struct Interests {
-    rooms: Mutex<HashMap<RoomKey, Shared<Task>>>,
+    pub(super) rooms: Mutex<HashMap<RoomKey, Attending>>,
     /// Rooms that are attended although nobody may be in them here, and for how many.
     pins: Mutex<HashMap<RoomKey, usize>>,
     /// Rooms that are about to be attended.
     coming: Arc<AtomicUsize>,
+}
+
+/// A room that is attended.
+pub(super) struct Attending {
+    /// Ends when nothing is missed any more.
+    ready: Shared<Task>,
+    /// The newest recoverable event of each sender that was handed on.
+    pub(super) heard: Heard,
+    /// What has come while older events are being read; `None` when none are.
+    pub(super) waiting: Option<Vec<Parcel>>,
 }
 
 impl Hub {
@@ -61,7 +71,7 @@ impl Hub {
             coming.fetch_sub(1, Ordering::AcqRel);
         });
         let ready = ready.shared();
-        rooms.insert(key.clone(), ready.clone());
+        rooms.insert(key.clone(), Attending { ready: ready.clone(), heard: Heard::default(), waiting: None });
         drop(rooms);
         self.spawn(Box::pin(ready));
     }
@@ -95,7 +105,7 @@ impl Hub {
     /// Ends when nothing is missed any more of what is sent in these rooms; `false` when that takes too long.
     pub(super) async fn attended_all(&self, united: &United, keys: &[RoomKey]) -> bool {
         for key in keys {
-            let ready = united.interests.rooms.lock().get(key).cloned();
+            let ready = united.interests.rooms.lock().get(key).map(|room| room.ready.clone());
             if let Some(ready) = ready
                 && let Either::Right(_) = select(ready, self.parts.clock.sleep(ATTEND)).await
             {
@@ -158,6 +168,8 @@ impl Hub {
         let Some(parcel) = Parcel::decode(bytes) else {
             return tracing::debug!(room = &*key.name, "a room message of another node cannot be read");
         };
-        self.deliver_parcel(&key, parcel);
+        if let Some(united) = self.united.get() {
+            self.take_new(united, &key, parcel);
+        }
     }
 }

@@ -50,7 +50,7 @@ pub(super) struct Sessions {
     reading: Mutex<HashMap<Address, Reading>>,
 }
 
-type Reading = Shared<Task<Option<Arc<Vec<(u64, Parcel)>>>>>;
+pub(super) type Reading = Shared<Task<Option<Arc<Vec<(u64, Parcel)>>>>>;
 
 /// A session of another node, and what its client has missed.
 pub(in super::super) struct Adopted {
@@ -262,7 +262,7 @@ impl Hub {
     }
 
     /// What is kept of an address; read once for all who ask at the same time.
-    fn read_history(self: &Arc<Self>, united: &United, address: &Address) -> Reading {
+    pub(super) fn read_history(self: &Arc<Self>, united: &United, address: &Address) -> Reading {
         let mut reading = united.sessions.reading.lock();
         if let Some(reading) = reading.get(address) {
             return reading.clone();

@@ -1,0 +1,116 @@
+//! Room messages that were missed while this node was cut off: where they are kept, they are handed on late instead of
+//! never. Meanwhile what comes waits, in every room, so that the events of a sender keep their order.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt, stream};
+
+use super::{Hub, United, interest::Attending};
+use crate::{cluster::parcel::Parcel, port::Address, rooms::RoomKey};
+
+/// Rooms that are read at the same time.
+const AT_ONCE: usize = 16;
+/// Room messages that may wait in a room meanwhile; what is more is missed.
+const MAX_WAITING: usize = 4096;
+
+impl Hub {
+    /// The connection to the other nodes is back.
+    pub(super) fn catch_up(self: &Arc<Self>) {
+        let Some(united) = self.united.get() else { return };
+        if self.parts.limits.recovery.is_none() {
+            return; // nothing is kept
+        }
+        let keys: Vec<RoomKey> = {
+            let mut rooms = united.interests.rooms.lock();
+            for room in rooms.values_mut() {
+                room.waiting.get_or_insert_default();
+            }
+            rooms.keys().cloned().collect()
+        };
+        let hub = self.clone();
+        self.spawn(Box::pin(async move { hub.make_up(keys).await }));
+    }
+
+    async fn make_up(self: Arc<Self>, keys: Vec<RoomKey>) {
+        let Some(united) = self.united.get() else { return };
+        let read = |key: &RoomKey| {
+            let (key, reading) = (key.clone(), self.read_history(united, &Address::Kept(self.place(key))));
+            async move { (key, reading.await) }
+        };
+        let readings = keys.iter().map(read).collect::<Vec<_>>();
+        let histories: Vec<_> = stream::iter(readings).buffer_unordered(AT_ONCE).collect().await;
+        let mut missed: Vec<(u64, RoomKey, Parcel)> = Vec::new();
+        for (key, history) in histories {
+            let Some(history) = history else {
+                tracing::warn!(room = &*key.name, "what was said on other nodes meanwhile cannot be read");
+                continue;
+            };
+            missed.extend(history.iter().map(|(at, parcel)| (*at, key.clone(), parcel.clone())));
+        }
+        missed.sort_unstable_by_key(|(at, ..)| *at);
+        for (_, key, parcel) in missed {
+            if parcel.sender != self.word && united.interests.is_new(&key, &parcel) {
+                self.deliver_parcel(&key, parcel);
+            }
+        }
+        keys.iter().for_each(|key| self.let_waiting_through(united, key));
+    }
+
+    fn let_waiting_through(&self, united: &United, key: &RoomKey) {
+        loop {
+            let waiting = {
+                let mut rooms = united.interests.rooms.lock();
+                let Some(room) = rooms.get_mut(key) else { return };
+                match &mut room.waiting {
+                    Some(waiting) if !waiting.is_empty() => std::mem::take(waiting),
+                    waiting => {
+                        *waiting = None;
+                        return;
+                    }
+                }
+            };
+            for parcel in waiting {
+                if united.interests.is_new(key, &parcel) {
+                    self.deliver_parcel(key, parcel);
+                }
+            }
+        }
+    }
+
+    /// A parcel as it comes: handed on, or left to wait.
+    pub(super) fn take_new(&self, united: &United, key: &RoomKey, parcel: Parcel) {
+        let parcel = {
+            let mut rooms = united.interests.rooms.lock();
+            match rooms.get_mut(key) {
+                None => return, // it has been left meanwhile
+                Some(Attending { waiting: Some(waiting), .. }) if waiting.len() < MAX_WAITING => {
+                    waiting.push(parcel);
+                    return;
+                }
+                Some(room) => room.is_new(&parcel).then_some(parcel),
+            }
+        };
+        if let Some(parcel) = parcel {
+            self.deliver_parcel(key, parcel);
+        }
+    }
+}
+
+impl super::Interests {
+    /// Whether a parcel has not been handed on yet; takes note of it.
+    fn is_new(&self, key: &RoomKey, parcel: &Parcel) -> bool {
+        let rooms: &mut HashMap<_, _> = &mut self.rooms.lock();
+        rooms.get_mut(key).is_some_and(|room| room.is_new(parcel))
+    }
+}
+
+impl Attending {
+    fn is_new(&mut self, parcel: &Parcel) -> bool {
+        if parcel.number == 0 {
+            return true;
+        }
+        let is_new = parcel.number > self.heard.of(parcel.sender);
+        self.heard.note(parcel.sender, parcel.number);
+        is_new
+    }
+}
