@@ -52,6 +52,7 @@ enum Heard {
     Entry(u64, Bytes),
     Parcel(Place, Bytes),
     Told(Bytes),
+    Away,
     Back,
     Lost,
 }
@@ -76,7 +77,10 @@ impl Commons {
 
     /// Cuts a node off: it hears nothing, and nothing of it is heard.
     pub fn cut(&self, node: NodeId) {
-        self.with(node, |seat, _| seat.cut = true);
+        self.with(node, |seat, _| {
+            seat.cut = true;
+            seat.tell(Heard::Away);
+        });
     }
 
     /// Ends the cut: the node is given the entries that it has missed, or told that they are lost.
@@ -152,6 +156,7 @@ impl Cluster for MemoryCluster {
                     Heard::Entry(number, entry) => ears.entry(number, entry),
                     Heard::Parcel(place, parcel) => ears.parcel(&place, parcel),
                     Heard::Told(parcel) => ears.told(parcel),
+                    Heard::Away => ears.away(),
                     Heard::Back => ears.back(),
                     Heard::Lost => ears.lost(),
                 }

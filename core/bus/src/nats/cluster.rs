@@ -88,7 +88,7 @@ pub async fn connect(
         outgoing,
         counts,
         home: Handle::current(),
-        ears: Arc::default(),
+        ears,
         ledger,
         past,
         attended: Mutex::default(),

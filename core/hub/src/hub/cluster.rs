@@ -476,6 +476,12 @@ impl Ears for Ear {
         }
     }
 
+    fn away(&self) {
+        if let Some(hub) = self.0.upgrade() {
+            hub.hold_rooms();
+        }
+    }
+
     fn back(&self) {
         if let Some(hub) = self.0.upgrade() {
             hub.catch_up();

@@ -83,7 +83,9 @@ pub trait Ears: Send + Sync + 'static {
     fn entry(&self, number: u64, entry: Bytes);
     /// The ledger has been begun anew, or entries were missed: what is known of others may be wrong.
     fn lost(&self);
-    /// The connection was away and is back: parcels may have been missed.
+    /// The connection is away: parcels will be missed.
+    fn away(&self);
+    /// The connection was away and is back: what is kept can be read.
     fn back(&self);
     /// A parcel for a place that we attend.
     fn parcel(&self, place: &Place, parcel: Bytes);

@@ -12,6 +12,7 @@ import { test } from "node:test";
 import { newMeeting, rest } from "./harness/client.mjs";
 import { MEETINGS, startHub } from "./harness/hub.mjs";
 import { mint } from "./harness/tokens.mjs";
+import { Ledger } from "./harness/votes.mjs";
 import { pause } from "./harness/wait.mjs";
 
 const KILLS = process.env.EXEDRA_SOAK ? 50 : 5;
@@ -25,26 +26,6 @@ const creator = mint("dora");
 const tokens = new Map(VOTERS.map((voter) => [voter, mint(voter)]));
 const nextOf = (voter) => VOTERS[(VOTERS.indexOf(voter) + 1) % VOTERS.length];
 const key = (meeting, voter) => `${meeting} ${voter}`;
-
-/** What is known about the votes, kept outside the hub. */
-class Ledger {
-  ok = new Map();
-  unknown = new Map();
-  meetings = [];
-
-  /** Every way in which what was read contradicts what was answered. */
-  objections(read) {
-    const list = [];
-    for (const [vote, score] of this.ok) {
-      if (!read.has(vote)) list.push(`lost: ${vote}`);
-      else if (read.get(vote) !== score) list.push(`changed: ${vote} from ${score} to ${read.get(vote)}`);
-    }
-    for (const [vote, score] of read) {
-      if (this.ok.get(vote) !== score && this.unknown.get(vote) !== score) list.push(`never cast: ${vote} ${score}`);
-    }
-    return list;
-  }
-}
 
 /** Casts votes with several callers at once until the hub goes away or there is nothing left to cast. */
 async function voteUntilKilled(hub, ledger, meetings) {

@@ -88,8 +88,11 @@ impl Ledger {
     }
 
     /// Takes an event of the connection in.
-    pub(super) fn note(&self, event: &Event) {
+    pub(super) fn note(&self, event: &Event, ears: Option<&Arc<dyn Ears>>) {
         self.link.note(event);
+        if let (Event::Disconnected, Some(ears)) = (event, ears) {
+            ears.away();
+        }
         let connected = matches!(event, Event::Connected);
         if connected || matches!(event, Event::Disconnected | Event::Closed) {
             self.turns.send_modify(|turn| *turn += 1 + u64::from((*turn % 2 == 1) == connected));

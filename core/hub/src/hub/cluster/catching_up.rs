@@ -1,7 +1,10 @@
 //! Room messages that were missed while this node was cut off: where they are kept, they are handed on late instead of
 //! never. Meanwhile what comes waits, in every room, so that the events of a sender keep their order.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -14,17 +17,23 @@ const AT_ONCE: usize = 16;
 const MAX_WAITING: usize = 4096;
 
 impl Hub {
-    /// The connection to the other nodes is back.
-    pub(super) fn catch_up(self: &Arc<Self>) {
-        let Some(united) = self.united.get() else { return };
-        if self.parts.limits.recovery.is_none() {
-            return; // nothing is kept
+    /// The connection to the other nodes is away: what comes after it waits until what was missed has been read.
+    pub(super) fn hold_rooms(&self) {
+        let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) else { return };
+        let mut rooms = united.interests.rooms.lock();
+        united.interests.away.store(true, Ordering::Release);
+        for room in rooms.values_mut() {
+            room.waiting.get_or_insert_default();
         }
+    }
+
+    /// The connection is back.
+    pub(super) fn catch_up(self: &Arc<Self>) {
+        self.hold_rooms(); // in case nobody noticed that it was away
+        let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) else { return };
         let keys: Vec<RoomKey> = {
-            let mut rooms = united.interests.rooms.lock();
-            for room in rooms.values_mut() {
-                room.waiting.get_or_insert_default();
-            }
+            let rooms = united.interests.rooms.lock();
+            united.interests.away.store(false, Ordering::Release);
             rooms.keys().cloned().collect()
         };
         let hub = self.clone();
@@ -77,22 +86,29 @@ impl Hub {
         }
     }
 
-    /// A parcel as it comes: handed on, or left to wait.
-    pub(super) fn take_new(&self, united: &United, key: &RoomKey, parcel: Parcel) {
+    /// A parcel as it comes: handed on, or left to wait. One that does not follow the last of its sender says that
+    /// something was missed.
+    pub(super) fn take_new(self: &Arc<Self>, united: &United, key: &RoomKey, parcel: Parcel) {
         let parcel = {
             let mut rooms = united.interests.rooms.lock();
-            match rooms.get_mut(key) {
-                None => return, // it has been left meanwhile
-                Some(Attending { waiting: Some(waiting), .. }) if waiting.len() < MAX_WAITING => {
-                    waiting.push(parcel);
-                    return;
-                }
-                Some(room) => room.is_new(&parcel).then_some(parcel),
+            let Some(room) = rooms.get_mut(key) else { return }; // it has been left meanwhile
+            if let Some(waiting) = room.waiting.as_mut().filter(|waiting| waiting.len() < MAX_WAITING) {
+                return waiting.push(parcel);
+            }
+            if room.waiting.is_none() && room.misses(&parcel) {
+                room.waiting = Some(vec![parcel]);
+                None
+            } else if room.is_new(&parcel) {
+                Some(parcel)
+            } else {
+                return;
             }
         };
-        if let Some(parcel) = parcel {
-            self.deliver_parcel(key, parcel);
-        }
+        let Some(parcel) = parcel else {
+            let (hub, keys) = (self.clone(), vec![key.clone()]);
+            return self.spawn(Box::pin(async move { hub.make_up(keys).await }));
+        };
+        self.deliver_parcel(key, parcel);
     }
 }
 
@@ -105,6 +121,12 @@ impl super::Interests {
 }
 
 impl Attending {
+    /// Whether something of the sender was missed before a parcel.
+    fn misses(&self, parcel: &Parcel) -> bool {
+        let last = self.heard.of(parcel.sender);
+        parcel.number > 0 && last > 0 && parcel.before > last
+    }
+
     fn is_new(&mut self, parcel: &Parcel) -> bool {
         if parcel.number == 0 {
             return true;

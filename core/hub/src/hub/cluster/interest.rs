@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -34,6 +34,8 @@ pub(super) struct Interests {
     pub(super) rooms: Mutex<HashMap<RoomKey, Attending>>,
     /// Rooms that are attended although nobody may be in them here, and for how many.
     pins: Mutex<HashMap<RoomKey, usize>>,
+    /// The connection to the other nodes is away, and clients may come back: rooms wait from their beginning.
+    pub(super) away: AtomicBool,
     /// Rooms that are about to be attended.
     coming: Arc<AtomicUsize>,
 }
@@ -71,7 +73,8 @@ impl Hub {
             coming.fetch_sub(1, Ordering::AcqRel);
         });
         let ready = ready.shared();
-        rooms.insert(key.clone(), Attending { ready: ready.clone(), heard: Heard::default(), waiting: None });
+        let waiting = united.interests.away.load(Ordering::Acquire).then(Vec::new);
+        rooms.insert(key.clone(), Attending { ready: ready.clone(), heard: Heard::default(), waiting });
         drop(rooms);
         self.spawn(Box::pin(ready));
     }
@@ -163,7 +166,7 @@ impl Hub {
     }
 
     /// A room message of another node: everybody in the room here hears it.
-    pub(super) fn take_parcel(&self, place: &Place, bytes: &Bytes) {
+    pub(super) fn take_parcel(self: &Arc<Self>, place: &Place, bytes: &Bytes) {
         let Some(key) = self.key_of(place) else { return };
         let Some(parcel) = Parcel::decode(bytes) else {
             return tracing::debug!(room = &*key.name, "a room message of another node cannot be read");

@@ -53,3 +53,6 @@ export async function member(t, hub, token, room, options = {}) {
 
 /** Says something in a room; resolves with the acknowledgement. */
 export const say = (socket, room, payload) => socket.timeout(10_000).emitWithAck("publish", { room, payload });
+
+/** A store that all nodes share; whether it writes durably is another test's business. */
+export const SHARED = { store: { kind: "jetstream", path: undefined, durability: "any" } };

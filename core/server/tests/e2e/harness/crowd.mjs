@@ -15,9 +15,12 @@ class Person {
   constructor(name, room, url, options) {
     this.name = name;
     this.room = room;
+    /** By speaker: what it has heard. */
     this.heard = new Map();
-    /** What it said and was acknowledged, and what it heard out of order or twice. */
-    this.said = 0;
+    /** The next number that it will say, and those that were acknowledged. */
+    this.next = 0;
+    this.said = [];
+    /** What it heard out of order or twice. */
     this.faults = [];
     this.drops = 0;
     this.socket = io(`${url}/bench`, { auth: { token: mint(name) }, transports: ["websocket"], forceNew: true, ...options });
@@ -26,9 +29,10 @@ class Person {
   }
 
   #hear([from, n]) {
-    const last = this.heard.get(from) ?? -1;
-    if (n !== last + 1) this.faults.push(`${this.name} heard ${from} ${n} after ${last}`);
-    this.heard.set(from, Math.max(n, last));
+    const numbers = this.heard.get(from) ?? [];
+    if (n <= (numbers.at(-1) ?? -1)) this.faults.push(`${this.name} heard ${from} ${n} after ${numbers.at(-1)}`);
+    numbers.push(n);
+    this.heard.set(from, numbers);
   }
 
   async come() {
@@ -43,9 +47,16 @@ class Person {
 
   /** Says the next number; resolves when it is acknowledged. */
   async say() {
-    const n = this.said;
-    this.said += 1;
+    const n = this.next;
+    this.next += 1;
     await this.socket.timeout(15_000).emitWithAck("publish", { room: this.room, payload: [this.name, n] });
+    this.said.push(n);
+  }
+
+  /** What was said and acknowledged by a speaker and not heard here. */
+  misses(speaker) {
+    const heard = new Set(this.heard.get(speaker.name));
+    return speaker.said.filter((n) => !heard.has(n));
   }
 }
 
@@ -82,10 +93,10 @@ export class Crowd {
   /** Waits until everybody has heard all that was said in their room, and fails on anything twice or out of order. */
   async heardAll(within = 20_000) {
     for (const [room, people] of this.rooms) {
-      const said = people.filter((person) => person.said > 0);
+      const said = people.filter((person) => person.said.length > 0);
       const missing = () => people.flatMap((one) => said
-        .filter((speaker) => (one.heard.get(speaker.name) ?? -1) < speaker.said - 1)
-        .map((speaker) => `${one.name} of ${speaker.name}: ${one.heard.get(speaker.name)} of ${speaker.said - 1}`));
+        .filter((speaker) => one.misses(speaker).length > 0)
+        .map((speaker) => `${one.name} misses ${one.misses(speaker).slice(0, 5)} of ${speaker.name}`));
       await until(() => missing().length === 0, { within, what: () => `${room}: ${missing().slice(0, 5)}` });
     }
     assert.deepEqual(this.people.flatMap((person) => person.faults).slice(0, 10), []);
@@ -94,7 +105,7 @@ export class Crowd {
   /** How many messages have been heard in all. */
   deliveries() {
     return [...this.rooms.values()].reduce((sum, people) =>
-      sum + people.length * people.reduce((said, person) => said + person.said, 0), 0);
+      sum + people.length * people.reduce((said, person) => said + person.said.length, 0), 0);
   }
 }
 
