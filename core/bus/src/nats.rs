@@ -1,4 +1,5 @@
-//! The bus over NATS, and the only file that names async-nats; its parts below take the names from here.
+//! The bus over NATS, and the only file of this crate that names async-nats; its parts below take the names from
+//! here. JetStream is not its business: who needs that gets a [connection](dial) of its own.
 //!
 //! Connecting never fails because the server is away: the client goes on trying, subscriptions start when it
 //! comes, and what is published meanwhile waits in a bounded queue. Messages out go through that queue to one task,
@@ -7,6 +8,7 @@
 //! subscriber loses its own messages and nobody else's.
 
 mod announced;
+mod dial;
 mod link;
 mod listening;
 mod options;
@@ -33,6 +35,7 @@ use exedra_hub::{
 use futures_util::StreamExt;
 use tokio::{sync::Semaphore, time::timeout};
 
+pub use self::dial::{Line, dial};
 use self::{
     announced::Announced,
     link::Link,
@@ -83,13 +86,7 @@ pub async fn connect(
     node_name: &str,
     metrics: Arc<Metrics>,
 ) -> Result<Arc<NatsBus>, BusError> {
-    if let Some(problem) = config.problems().into_iter().next() {
-        return Err(BusError::Unavailable(problem));
-    }
-    let servers = config.servers();
-    if servers.is_empty() {
-        return Err(BusError::Unavailable("nats.url is not set".to_owned()));
-    }
+    let servers = servers(config)?;
     let subjects = Subjects::new(&config.prefix).map_err(unavailable)?;
     let link = Arc::new(Link::default());
     metrics.bus_up.set(0);
@@ -117,6 +114,18 @@ pub async fn connect(
         announced: Announced::default(),
         requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
     }))
+}
+
+/// The addresses of settings that have no problem.
+fn servers(config: &NatsConfig) -> Result<Vec<String>, BusError> {
+    if let Some(problem) = config.problems().into_iter().next() {
+        return Err(BusError::Unavailable(problem));
+    }
+    let servers = config.servers();
+    if servers.is_empty() {
+        return Err(BusError::Unavailable("nats.url is not set".to_owned()));
+    }
+    Ok(servers)
 }
 
 impl NatsBus {
