@@ -22,8 +22,8 @@ use super::{
 const LOOK: Duration = Duration::from_secs(2);
 /// The same, while it is not.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long the servers' word on how they write is believed.
-const BELIEVED: Duration = Duration::from_secs(60);
+/// How long the servers' word that they write durably is believed, and how long any other.
+const BELIEVED: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(5));
 
 /// What looks after the bucket.
 pub(super) struct Keeper {
@@ -170,14 +170,15 @@ impl Keeper {
     }
 
     async fn durability(&mut self) -> Durability {
-        if let Some((asked, said)) = &self.durability
-            && asked.elapsed() < BELIEVED
-        {
-            return said.clone();
+        if let Some((asked, said)) = &self.durability {
+            let believed = if *said == Durability::Always { BELIEVED.0 } else { BELIEVED.1 };
+            if asked.elapsed() < believed {
+                return said.clone();
+            }
         }
         let id = self.bucket.client().server_info().server_id;
         let said = durability(&self.config.monitors, Some(&id)).await;
-        if said == Durability::Always {
+        if said == Durability::Always && self.durability.as_ref().is_none_or(|(_, before)| *before != said) {
             tracing::info!("NATS writes to the disk before it acknowledges");
         }
         self.durability = Some((Instant::now(), said.clone()));
