@@ -40,7 +40,7 @@ use crate::{
     queue::WriteKind,
 };
 
-/// How long an operation may take, whatever happens to the server.
+/// How long an operation may take, whatever happens to the server. Only lists of very many names may take longer.
 const PATIENCE: Duration = Duration::from_millis(1800);
 /// How often it is looked at whether the bucket has been opened.
 const LOOK: Duration = Duration::from_millis(10);

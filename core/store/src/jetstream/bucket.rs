@@ -4,7 +4,11 @@
 //! Direct gets are switched off for the bucket: any copy may answer them, and one that lags behind would miss a write
 //! that has been answered.
 
-use std::{error::Error as _, time::Duration};
+use std::{
+    error::Error as _,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use async_nats::{
     Client,
@@ -21,7 +25,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::{
     sync::watch,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, sleep, timeout, timeout_at},
 };
 
 use super::{PATIENCE, names::Names, writes::MAX_WRITES};
@@ -30,6 +34,10 @@ pub(super) const NOT_CONNECTED: &str = "not connected to NATS";
 const NO_ANSWER: &str = "JetStream does not answer";
 /// The pause before a question is asked again that the server could not answer at the moment.
 const PAUSE: Duration = Duration::from_millis(25);
+/// The longest that any question may take.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How many names the server tells in a second, at the least, beyond those of a small bucket.
+const NAMES_PER_SECOND: u64 = 25_000;
 /// The header that marks a deleted key, as NATS KV has it.
 const OPERATION: &str = "KV-Operation";
 const DELETED: &str = "DEL";
@@ -85,6 +93,8 @@ pub(super) struct Bucket {
     name: String,
     names: Names,
     up: watch::Receiver<bool>,
+    /// How many keys there were when the keeper looked.
+    size: AtomicU64,
 }
 
 impl Bucket {
@@ -95,13 +105,14 @@ impl Bucket {
     ) -> Result<Self, StoreError> {
         let name = format!("{}_store", prefix.replace('.', "_"));
         let context = jetstream::ContextBuilder::new()
-            .timeout(PATIENCE)
+            // Each question has a bound of its own below this one.
+            .timeout(LONGEST)
             .ack_timeout(PATIENCE)
             .max_ack_inflight(2 * MAX_WRITES)
             .backpressure_on_inflight(false)
             .build(client.clone());
         let stream = context.get_stream_no_info(format!("KV_{name}")).await.map_err(unavailable)?;
-        Ok(Self { names: Names::new(&name), client, context, stream, name, up })
+        Ok(Self { names: Names::new(&name), client, context, stream, name, up, size: AtomicU64::new(0) })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -122,6 +133,16 @@ impl Bucket {
 
     pub(super) fn stream_name(&self) -> String {
         format!("KV_{}", self.name)
+    }
+
+    /// Takes note of the number of keys.
+    pub(super) fn counted(&self, keys: u64) {
+        self.size.store(keys, Ordering::Relaxed);
+    }
+
+    /// How long telling names may take: a large bucket takes the server longer.
+    fn patience(&self) -> Duration {
+        LONGEST.min(PATIENCE + Duration::from_secs(self.size.load(Ordering::Relaxed) / NAMES_PER_SECOND))
     }
 
     /// The news of the connection, from now on.
@@ -155,16 +176,12 @@ impl Bucket {
                 Err(error) => Err(miss_of(&error)),
             }
         };
-        self.ask(question).await
+        self.ask(PATIENCE, question).await
     }
 
-    /// A question to the JetStream API about this bucket's stream.
-    pub(super) async fn request<T: DeserializeOwned + Send>(
-        &self,
-        verb: &str,
-        body: &Value,
-    ) -> Result<T, StoreError> {
-        let subject = format!("{verb}.{}", self.stream_name());
+    /// The server's word about the stream, with the names that a body asks for.
+    pub(super) async fn told<T: DeserializeOwned + Send>(&self, body: &Value) -> Result<T, StoreError> {
+        let subject = format!("STREAM.INFO.{}", self.stream_name());
         let subject = subject.as_str();
         let question = move || async move {
             match self.context.request(subject.to_owned(), body).await {
@@ -173,15 +190,15 @@ impl Bucket {
                 Err(error) => Err(Miss::Again(error.to_string())),
             }
         };
-        self.ask(question).await
+        self.ask(self.patience(), question).await
     }
 
-    /// Asks until there is an answer, within an operation's time. Only for questions that change nothing.
-    async fn ask<T, F>(&self, question: impl Fn() -> F) -> Result<T, StoreError>
+    /// Asks until there is an answer, within a time. Only for questions that change nothing.
+    async fn ask<T, F>(&self, patience: Duration, question: impl Fn() -> F) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, Miss>>,
     {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + patience;
         loop {
             let mut news = self.news();
             let why = tokio::select! {
@@ -235,9 +252,9 @@ impl Bucket {
     pub(super) async fn forget(&self, marker: Revision) {
         let subject = format!("STREAM.MSG.DELETE.{}", self.stream_name());
         let body = json!({ "seq": marker, "no_erase": true });
-        let done: Result<Value, _> = self.context.request(subject, &body).await;
-        if let Err(error) = done {
-            tracing::debug!(%error, marker, "the marker of a deleted key stays");
+        let done = timeout(PATIENCE, self.context.request::<_, _, Value>(subject, &body)).await;
+        if !matches!(done, Ok(Ok(_))) {
+            tracing::debug!(marker, "the marker of a deleted key stays");
         }
     }
 }

@@ -81,6 +81,11 @@ pub(super) fn unfit(config: &Config, names: &Names, prefix: &str) -> Option<Stri
     None
 }
 
+/// How many copies there are, whatever the bucket was told.
+pub(super) fn copies(info: &Info) -> usize {
+    1 + info.cluster.as_ref().map_or(0, |cluster| cluster.replicas.len())
+}
+
 /// What an operator should know of a bucket that can be used.
 pub(super) fn notes(info: &Info, max_payload: usize) -> Vec<String> {
     let mut notes = Vec::new();

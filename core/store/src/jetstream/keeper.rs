@@ -6,12 +6,12 @@ use std::{sync::Arc, time::Duration};
 use async_nats::jetstream::{
     ErrorCode,
     context::{CreateStreamErrorKind, GetStreamErrorKind},
-    stream::Info,
+    stream::{Config, Info},
 };
 use tokio::time::{Instant, timeout};
 
 use super::{
-    JetStreamConfig,
+    JetStreamConfig, PATIENCE,
     bucket::{Bucket, NOT_CONNECTED},
     condition::{Condition, Finding},
     durability::{Durability, durability},
@@ -66,8 +66,9 @@ impl Keeper {
     }
 
     async fn look(&mut self) {
-        match self.open().await {
+        match timeout(PATIENCE, self.open()).await.unwrap_or_else(|_| Err(self.silent())) {
             Ok(info) => {
+                self.bucket.counted(info.state.subjects_count);
                 let finding = self.judged(&info).await;
                 self.condition.set(finding);
             }
@@ -76,6 +77,11 @@ impl Keeper {
                 finding.trouble = Some("JetStream does not answer".to_owned());
             }),
         }
+    }
+
+    /// What it means that the server does not answer.
+    fn silent(&self) -> Why {
+        if self.made.is_none() { Why::Closed("JetStream does not answer".to_owned()) } else { Why::Silent }
     }
 
     /// The bucket, opened or made.
@@ -152,21 +158,22 @@ impl Keeper {
 
     /// Sees to it that there are as many copies as were asked for. More are left alone.
     async fn copied(&self, info: &Info) -> Result<(), String> {
-        if info.config.num_replicas >= self.config.replicas {
+        let (asked, found) = (self.config.replicas, fitness::copies(info));
+        if found >= asked {
             return Ok(());
         }
-        let more = async_nats::jetstream::stream::Config {
-            num_replicas: self.config.replicas,
-            ..info.config.clone()
-        };
-        let copies = self.config.replicas;
-        match self.bucket.context().update_stream(more).await {
-            Ok(_) => {
-                tracing::info!(copies, "the bucket gets more copies");
-                Ok(())
+        let why = |what: &str| format!("the bucket has {found} of {asked} copies{what}");
+        // A server without a cluster may take the number and make no copies.
+        if info.config.num_replicas < asked {
+            let more = Config { num_replicas: asked, ..info.config.clone() };
+            let update = self.bucket.context().update_stream(more);
+            match timeout(PATIENCE, update).await {
+                Ok(Ok(_)) => tracing::info!(copies = asked, "the bucket gets more copies"),
+                Ok(Err(error)) => return Err(why(&format!(": {error}"))),
+                Err(_) => {}
             }
-            Err(error) => Err(format!("the bucket has fewer than {copies} copies: {error}")),
         }
+        Err(why(""))
     }
 
     async fn durability(&mut self) -> Durability {

@@ -116,7 +116,7 @@ async fn walk(bucket: &Bucket, range: &Range, most: usize) -> Result<Option<Vec<
     let mut offset = 0;
     loop {
         let body = json!({ "subjects_filter": pattern, "offset": offset });
-        let page: Page = bucket.request("STREAM.INFO", &body).await?;
+        let page: Page = bucket.told(&body).await?;
         let (subjects, total) = page.names()?;
         if let Some(end) = &end
             && subjects.keys().min().is_some_and(|begin| begin > end)

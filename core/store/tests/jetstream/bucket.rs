@@ -88,7 +88,7 @@ async fn one_server_has_one_copy() {
     reach(&*store, |why| why.contains("cannot be made") && why.contains("replicas")).await;
     assert!(is_unavailable(&store.get("b", "k").await));
     server.open().await;
-    reach(&*store, |why| why.contains("fewer than 3 copies")).await;
+    reach(&*store, |why| why.contains("1 of 3 copies")).await;
     store.put("b", "k", "x".into()).await.unwrap();
 }
 
