@@ -1,5 +1,5 @@
 //! The bus over NATS, and the only file of this crate that names async-nats; its parts below take the names from
-//! here. JetStream is not its business: who needs that gets a [connection](dial) of its own.
+//! here. JetStream is not its business: who needs that gets a [connection](dial()) of its own.
 //!
 //! Connecting never fails because the server is away: the client goes on trying, subscriptions start when it
 //! comes, and what is published meanwhile waits in a bounded queue. Messages out go through that queue to one task,

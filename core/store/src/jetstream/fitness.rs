@@ -124,9 +124,11 @@ mod tests {
         assert_eq!(unfit(&fresh(), &names(), "exedra"), None);
     }
 
+    type Change = fn(&mut Config);
+
     #[test]
     fn losing_layouts_are_refused() {
-        let changes: [(&str, fn(&mut Config)); 9] = [
+        let changes: [(&str, Change); 9] = [
             ("another nats.prefix", |c| drop(c.metadata.insert(OWNER.into(), "other".into()))),
             ("other subjects", |c| c.subjects = vec![">".into()]),
             ("in memory", |c| c.storage = StorageType::Memory),

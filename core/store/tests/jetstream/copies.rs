@@ -41,8 +41,8 @@ async fn three_copies_survive_the_loss_of_one() {
     well(&*other).await;
 
     let mut answered = Vec::new();
-    for lost in 0..3 {
-        servers[lost].kill().await;
+    for (lost, server) in servers.iter_mut().enumerate() {
+        server.kill().await;
         for number in 0..60 {
             let key = format!("k/{lost}/{number}");
             // Between leaders there is nobody to answer; whoever was told so may try again.
@@ -54,7 +54,7 @@ async fn three_copies_survive_the_loss_of_one() {
             }
             answered.push(key);
         }
-        servers[lost].restart().await;
+        server.restart().await;
         well(&*store).await;
         reach(&*other, str::is_empty).await;
         // The servers have come together again when nobody is missed.

@@ -138,7 +138,7 @@ async fn markers_left_behind_are_cleared() {
     let first = store.list("b", "k/", None, 40).await.unwrap();
     assert_eq!(first.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), live[..40]);
     assert_eq!(store.get("b", "k/001").await, Ok(None));
-    assert_eq!(store.create("b", "k/002", "anew".into()).await.is_ok(), true);
+    store.create("b", "k/002", "anew".into()).await.unwrap();
     assert_eq!(keys(&*store, "k/").await.len(), 101);
     let cleared = async {
         while messages(&line).await > 101 {
