@@ -22,6 +22,9 @@ pub struct NatsConfig {
     pub user: Option<String>,
     /// File with the password of `user`; read again at every connect.
     pub password_file: Option<PathBuf>,
+    /// `http://host:8222`, the monitoring address of the NATS servers (several, separated by commas): there the store
+    /// finds out whether they write durably.
+    pub monitor: Option<String>,
     /// Encryption.
     pub tls: NatsTls,
 }
@@ -49,6 +52,7 @@ impl Default for NatsConfig {
             token_file: None,
             user: None,
             password_file: None,
+            monitor: None,
             tls: NatsTls::default(),
         }
     }
@@ -71,6 +75,13 @@ impl NatsConfig {
         if self.servers().iter().any(String::is_empty) {
             problems.push("nats.url: an address is empty".to_owned());
         }
+        if self.monitors().iter().any(|address| !address.starts_with("http://")) {
+            problems
+                .push("nats.monitor: write http://host:port, as the servers' `http` setting says".to_owned());
+        }
+        if self.monitors().iter().any(|address| address.contains('@')) {
+            problems.push("nats.monitor: keep user names and passwords out of it".to_owned());
+        }
         if self.user.is_some() != self.password_file.is_some() {
             problems.push("nats.user: user and password_file go together".to_owned());
         }
@@ -86,8 +97,17 @@ impl NatsConfig {
 
     /// The addresses in `url`.
     pub(crate) fn servers(&self) -> Vec<String> {
-        self.url.iter().flat_map(|url| url.split(',')).map(|address| address.trim().to_owned()).collect()
+        addresses(self.url.as_deref())
     }
+
+    /// The addresses in `monitor`.
+    pub fn monitors(&self) -> Vec<String> {
+        addresses(self.monitor.as_deref())
+    }
+}
+
+fn addresses(list: Option<&str>) -> Vec<String> {
+    list.iter().flat_map(|list| list.split(',')).map(|address| address.trim().to_owned()).collect()
 }
 
 #[cfg(test)]

@@ -23,4 +23,4 @@ pub use config::{NatsConfig, NatsTls};
 pub use memory::MemoryBus;
 pub use memory_cluster::{Commons, MemoryCluster};
 #[cfg(feature = "nats")]
-pub use nats::{NatsBus, NatsCluster, connect, connect_cluster};
+pub use nats::{Line, NatsBus, NatsCluster, connect, connect_cluster, dial};

@@ -1,4 +1,5 @@
-//! The bus over NATS, and the only file that names async-nats; its parts below take the names from here.
+//! The bus over NATS, and the only file of this crate that names async-nats; its parts below take the names from
+//! here. JetStream is not its business: who needs that gets a [connection](dial()) of its own.
 //!
 //! Connecting never fails because the server is away: the client goes on trying, subscriptions start when it
 //! comes, and what is published meanwhile waits in a bounded queue. Messages out go through that queue to one task,
@@ -8,6 +9,7 @@
 
 mod announced;
 mod cluster;
+mod dial;
 mod link;
 mod listening;
 mod options;
@@ -34,11 +36,12 @@ use exedra_hub::{
 use futures_util::StreamExt;
 use tokio::{sync::Semaphore, time::timeout};
 
+pub use self::dial::{Line, dial};
 use self::{
     announced::Announced,
     link::Link,
     listening::{Listening, header_list, header_map},
-    outgoing::Outgoing,
+    outgoing::{Gate, Letter, Outgoing},
 };
 use crate::{
     NatsConfig,
@@ -86,13 +89,7 @@ pub async fn connect(
     node_name: &str,
     metrics: Arc<Metrics>,
 ) -> Result<Arc<NatsBus>, BusError> {
-    if let Some(problem) = config.problems().into_iter().next() {
-        return Err(BusError::Unavailable(problem));
-    }
-    let servers = config.servers();
-    if servers.is_empty() {
-        return Err(BusError::Unavailable("nats.url is not set".to_owned()));
-    }
+    let servers = servers(config)?;
     let subjects = Subjects::new(&config.prefix).map_err(unavailable)?;
     let link = Arc::new(Link::default());
     metrics.bus_up.set(0);
@@ -106,7 +103,8 @@ pub async fn connect(
     let client = options.connect(servers).await.map_err(unavailable)?;
 
     let counts = Arc::new(Counts::new(&metrics));
-    let outgoing = Outgoing::start(client.clone(), link.clone(), counts.clone(), || true);
+    let gate = Gate { turn: Box::new(|| Some(0)), nobody: subjects.nobody() };
+    let outgoing = Outgoing::start(client.clone(), link.clone(), counts.clone(), gate);
     Ok(Arc::new(NatsBus {
         client,
         subjects,
@@ -120,6 +118,18 @@ pub async fn connect(
         announced: Announced::default(),
         requests: Arc::new(Semaphore::new(MAX_REQUESTS)),
     }))
+}
+
+/// The addresses of settings that have no problem.
+fn servers(config: &NatsConfig) -> Result<Vec<String>, BusError> {
+    if let Some(problem) = config.problems().into_iter().next() {
+        return Err(BusError::Unavailable(problem));
+    }
+    let servers = config.servers();
+    if servers.is_empty() {
+        return Err(BusError::Unavailable("nats.url is not set".to_owned()));
+    }
+    Ok(servers)
 }
 
 impl NatsBus {
@@ -176,7 +186,7 @@ impl Bus for NatsBus {
         if size > self.client.max_payload() {
             return Err(BusError::TooLarge);
         }
-        self.outgoing.push(subject, header_map(&headers), payload, size)
+        self.outgoing.push(Letter { subject, headers: header_map(&headers), payload, size, again: false })
     }
 
     fn subscribe(&self, interest: &Interest, queue: Option<&str>) -> Task<Result<Messages, BusError>> {

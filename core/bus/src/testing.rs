@@ -3,7 +3,11 @@
 //! The program is what the environment variable `NATS_SERVER` names, else `nats-server` on the `PATH`. Without it
 //! a test fails and says so; nothing is skipped.
 
-use std::{path::PathBuf, process::Stdio, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
 
 use tempfile::TempDir;
 use tokio::{
@@ -39,8 +43,18 @@ impl NatsServer {
 
     /// Starts a server with further arguments.
     pub async fn start_with(arguments: &[&str]) -> Self {
-        let folder = TempDir::new().unwrap_or_else(|error| panic!("a folder for nats-server: {error}"));
-        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Self::start_in(folder(), arguments.iter().map(|argument| (*argument).to_owned()).collect()).await
+    }
+
+    /// Starts a server with a configuration file of this text.
+    pub async fn start_configured(text: &str) -> Self {
+        let folder = folder();
+        let file = folder.path().join("nats.conf");
+        std::fs::write(&file, text).unwrap_or_else(|error| panic!("a file for nats-server: {error}"));
+        Self::start_in(folder, vec!["-c".to_owned(), file.display().to_string()]).await
+    }
+
+    async fn start_in(folder: TempDir, arguments: Vec<String>) -> Self {
         let mut server = Self { program: program(), arguments, folder, port: 0, child: None };
         server.run().await;
         server
@@ -54,6 +68,32 @@ impl NatsServer {
     /// Where it listens, without a scheme.
     pub fn address(&self) -> String {
         format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The folder with all that the server keeps.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The process, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
+    /// Lets the server stand still, as SIGSTOP does.
+    pub async fn freeze(&self) {
+        self.signal("STOP").await;
+    }
+
+    /// Lets it go on.
+    pub async fn thaw(&self) {
+        self.signal("CONT").await;
+    }
+
+    async fn signal(&self, name: &str) {
+        let Some(pid) = self.pid() else { return };
+        let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).status().await;
+        assert!(sent.is_ok_and(|sent| sent.success()), "SIG{name} was not sent");
     }
 
     /// Kills the server, as `kill -9` does.
@@ -120,6 +160,10 @@ impl NatsServer {
     fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
     }
+}
+
+fn folder() -> TempDir {
+    TempDir::new().unwrap_or_else(|error| panic!("a folder for nats-server: {error}"))
 }
 
 fn program() -> PathBuf {

@@ -14,6 +14,7 @@ export function open(main, signal) {
     const now = await get("health", {}, signal);
     reached(now.reasons);
     const { bus, store, hub } = now;
+    const warned = now.warnings.filter((warning) => warning.part === "store");
     const bad = now.plugins.filter((plugin) => !["running", "disabled"].includes(plugin.condition));
     replace(parts,
       card("Readiness", now.reasons.length ? ["not ready", "bad"] : ["ready", "good"],
@@ -21,9 +22,10 @@ export function open(main, signal) {
       card("Bus", bus.up ? ["up", "good"] : ["down", "bad"], [
         ["Kind", bus.kind], ["Where", bus.where?.replaceAll('"', "") ?? "inside the hub"],
         ["Messages in", count(hub.busIn)], ["Messages out", count(hub.busOut)], ["Reconnects", count(hub.busReconnects)]]),
-      card("Store", store.trouble ? ["in trouble", "bad"] : ["well", "good"], [
+      card("Store", store.trouble ? ["in trouble", "bad"] : warned.length ? ["warned", "warn"] : ["well", "good"], [
         ["Kind", store.kind?.replaceAll('"', "")], ["Where", store.where?.replaceAll('"', "")], store.trouble && ["Trouble", store.trouble],
-        ["Commits", count(hub.commits.count)], ["Commit p50", seconds(hub.commits.p50)], ["Commit p99", seconds(hub.commits.p99)]]),
+        ["Commits", count(hub.commits.count)], ["Commit p50", seconds(hub.commits.p50)], ["Commit p99", seconds(hub.commits.p99)],
+        ...warned.map((warning) => ["Warning", warning.why])]),
       card("Plugins", bad.length ? [plural(bad.length, "problem"), "bad"] : ["well", "good"],
         now.plugins.map((plugin) => [plugin.name, condition(plugin.condition)[0]])),
       card("Configuration", hub.configCurrent ? ["current", "good"] : ["refused", "warn"], [

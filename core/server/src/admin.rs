@@ -162,12 +162,18 @@ impl Admin {
         }
         reasons
     }
+
+    /// What works but should not stay so; it keeps no traffic away.
+    pub fn warnings(&self) -> Vec<Value> {
+        self.hub.store().notes().into_iter().map(|why| json!({ "part": "store", "why": why })).collect()
+    }
 }
 
 async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
     let reasons = admin.reasons();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+    let details = json!({ "ready": reasons.is_empty(), "reasons": reasons, "warnings": admin.warnings() });
+    (status, Json(details)).into_response()
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

@@ -31,7 +31,7 @@ pub use problems::{Problem, Problems};
 pub use schema::{defaults_text, schema, schema_text};
 pub use sections::{
     AdminConfig, ClusterConfig, CorsConfig, LimitsConfig, LogConfig, LogFormat, ServerConfig, StoreConfig,
-    StoreKind, TlsConfig,
+    StoreDurability, StoreKind, TlsConfig,
 };
 pub use show::Setting;
 

@@ -27,7 +27,7 @@ pub(crate) enum WriteKind {
 
 impl WriteKind {
     /// The new value; `None` for a deletion.
-    pub(crate) fn value(&self) -> Option<&[u8]> {
+    pub(crate) fn value(&self) -> Option<&Bytes> {
         match self {
             Self::Put(value) | Self::Create(value) | Self::Update(value, _) => Some(value),
             Self::Delete(_) => None,
@@ -63,7 +63,7 @@ impl Write {
     }
 
     fn bytes(&self) -> usize {
-        self.bucket.len() + self.key.len() + self.kind.value().map_or(0, <[u8]>::len)
+        self.bucket.len() + self.key.len() + self.kind.value().map_or(0, Bytes::len)
     }
 }
 

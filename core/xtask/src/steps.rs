@@ -62,7 +62,12 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Vec<Step>> {
         step("clippy", "lints, warnings as errors", &[], Work::Check(CLIPPY)),
         step("doc", "documentation, warnings as errors", &[], Work::Doc),
         step("build", "release build of the hub and all plugins", &[], Work::Build),
-        step("cargo-test", "unit, conformance and integration tests", &[Tool::Nats], Work::CargoTest),
+        step(
+            "cargo-test",
+            "unit, conformance and integration tests",
+            &[Tool::Nats, Tool::Strace],
+            Work::CargoTest,
+        ),
         step("fuzz", "hostile input, a few seconds for each parser", &[Tool::Cxx], Work::Fuzz),
     ];
     for story in stories::find(&workspace.e2e())? {

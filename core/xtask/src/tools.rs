@@ -38,12 +38,22 @@ pub(crate) enum Tool {
     Chromium,
     /// A C++ compiler, for libFuzzer.
     Cxx,
+    /// Counts what a server asks of the kernel.
+    Strace,
 }
 
 impl Tool {
     /// Every tool there is.
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Node, Self::Python, Self::WebClient, Self::Nats, Self::Prometheus, Self::Chromium, Self::Cxx];
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Node,
+        Self::Python,
+        Self::WebClient,
+        Self::Nats,
+        Self::Prometheus,
+        Self::Chromium,
+        Self::Cxx,
+        Self::Strace,
+    ];
 
     /// Programs it cannot do without, each with the Debian package that brings it.
     fn programs(self) -> &'static [(&'static str, &'static str)] {
@@ -53,6 +63,7 @@ impl Tool {
             Self::Chromium if chromium().is_some() => &[],
             Self::Chromium => &[("chromium", "chromium")],
             Self::Cxx => &[("c++", "g++")],
+            Self::Strace => &[("strace", "strace")],
             Self::Nats | Self::Prometheus => &[],
         }
     }
@@ -138,7 +149,7 @@ impl Tools {
                 let programs = [("PROMETHEUS", "prometheus"), ("PROMTOOL", "promtool")];
                 self.add_program(workspace, "prometheus", &programs, &[], "--version")
             }
-            Tool::Cxx => Ok(()),
+            Tool::Cxx | Tool::Strace => Ok(()),
             Tool::Chromium => {
                 self.env.insert("CHROMIUM", chromium().context("no program chromium")?);
                 Ok(())

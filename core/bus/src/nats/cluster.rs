@@ -26,9 +26,17 @@ use parking_lot::Mutex;
 use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
 
 use self::{ledger::Ledger, past::Past};
-use super::{Client, State, jetstream, link::Link, options, outgoing::Outgoing, unavailable};
+use super::{
+    Client, State, jetstream,
+    link::Link,
+    options,
+    outgoing::{Gate, Letter, Outgoing},
+    unavailable,
+};
 use crate::{NatsConfig, counts::Counts, subject::Subjects};
 
+/// How often the connection is tried; a server that stands still is left for another one after three of these.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
 /// How long the server may take to confirm that a room is attended.
 const CONFIRM: Duration = Duration::from_secs(1);
 
@@ -66,21 +74,25 @@ pub async fn connect(
     let link = Arc::new(Link::default());
     let past = recovery.map(|rules| Arc::new(Past::new(&subjects, replicas, rules)));
     let ledger = Arc::new(Ledger::new(&subjects, replicas, past.clone(), link.clone()));
-    let options =
-        options::options(config, &format!("{node_name}/cluster")).await?.no_echo().event_callback({
-            let (link, ledger) = (link.clone(), ledger.clone());
-            move |event| {
-                link.note(&event);
-                ledger.note(&event);
-                std::future::ready(())
-            }
-        });
-    let client = options.connect(config.servers()).await.map_err(unavailable)?;
-    let counts = Arc::new(Counts::new(metrics));
-    let outgoing = Outgoing::start(client.clone(), link, counts.clone(), {
-        let ledger = ledger.clone();
-        move || ledger.is_open()
+    let ears: Arc<OnceLock<Arc<dyn Ears>>> = Arc::default();
+    let options = options::options(config, &format!("{node_name}/cluster")).await?;
+    let options = options.no_echo().ping_interval(PING_INTERVAL).event_callback({
+        let (ledger, ears) = (ledger.clone(), ears.clone());
+        move |event| {
+            ledger.note(&event, ears.get());
+            std::future::ready(())
+        }
     });
+    let client = options.connect(super::servers(config)?).await.map_err(unavailable)?;
+    let counts = Arc::new(Counts::new(metrics));
+    let gate = Gate {
+        turn: Box::new({
+            let ledger = ledger.clone();
+            move || ledger.turn()
+        }),
+        nobody: subjects.nobody(),
+    };
+    let outgoing = Outgoing::start(client.clone(), link, counts.clone(), gate);
     Ok(Arc::new(NatsCluster {
         me: NodeId::random(),
         client,
@@ -148,7 +160,9 @@ impl Cluster for NatsCluster {
     }
 
     fn send(&self, to: &Address, parcel: Bytes) -> Result<(), BusError> {
-        self.push(self.subjects.address(to)?, parcel)
+        // Receivers know numbered parcels that come twice.
+        let again = matches!(to, Address::Kept(_) | Address::Session(_));
+        self.push(self.subjects.address(to)?, parcel, again)
     }
 
     fn history(&self, of: &Address) -> Task<Result<Vec<(u64, Bytes)>, BusError>> {
@@ -159,7 +173,7 @@ impl Cluster for NatsCluster {
 
     fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {
         match self.past {
-            Some(_) => self.push(self.subjects.record(session)?, record),
+            Some(_) => self.push(self.subjects.record(session)?, record, true),
             None => Ok(()),
         }
     }
@@ -184,12 +198,12 @@ impl Cluster for NatsCluster {
 }
 
 impl NatsCluster {
-    fn push(&self, subject: String, payload: Bytes) -> Result<(), BusError> {
+    fn push(&self, subject: String, payload: Bytes, again: bool) -> Result<(), BusError> {
         let size = payload.len();
         if size > self.client.max_payload() {
             return Err(BusError::TooLarge);
         }
-        self.outgoing.push(subject, None, payload, size)
+        self.outgoing.push(Letter { subject, headers: None, payload, size, again })
     }
 
     /// Work that needs tokio's timers, to be awaited anywhere.

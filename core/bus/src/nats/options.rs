@@ -44,6 +44,8 @@ pub(super) async fn options(config: &NatsConfig, node_name: &str) -> Result<Conn
         options = options.add_client_certificate(cert.clone(), key.clone());
     }
     Ok(options
+        // Answers to the hub are for hubs only: whoever may read `_INBOX.>` reads none of them.
+        .custom_inbox_prefix(format!("_INBOX_{}", config.prefix))
         .require_tls(config.tls.required)
         .name(format!("exedra/{node_name}"))
         .retry_on_initial_connect()

@@ -1,7 +1,12 @@
 //! Messages on their way out: a bounded queue and the one task that hands them to the client. The task rests while
 //! the link is down, so that the client's own small queue stays free for subscriptions.
+//!
+//! What was written to a connection that then broke may or may not have reached the server. Where receivers know a
+//! message that comes twice, it is kept until the server is known to have it, and sent again over the next connection,
+//! in order and before anything newer.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,16 +18,20 @@ use bytes::Bytes;
 use exedra_hub::port::BusError;
 use tokio::{
     sync::{mpsc, oneshot},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
-use super::{Client, HeaderMap, State, link::Link};
+use super::{Client, HeaderMap, RequestErrorKind, State, link::Link};
 use crate::counts::Counts;
 
-/// The most messages that wait to be sent.
+/// The most messages that wait to be sent, and that wait to be known to have arrived.
 const MAX_WAITING: usize = 8192;
 /// The most bytes that wait to be sent.
 const MAX_WAITING_BYTES: usize = 64 * 1024 * 1024;
+/// How long the server may take to say that it has everything.
+const CONFIRM_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often a connection is looked at while something is not known to have arrived.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// The end that messages are pushed into.
 pub(super) struct Outgoing {
@@ -31,47 +40,60 @@ pub(super) struct Outgoing {
     bytes: Arc<AtomicUsize>,
 }
 
+/// A message.
+pub(super) struct Letter {
+    pub(super) subject: String,
+    pub(super) headers: Option<HeaderMap>,
+    pub(super) payload: Bytes,
+    /// Its size, as the server counts it.
+    pub(super) size: usize,
+    /// Whether it is sent again when it may not have arrived.
+    pub(super) again: bool,
+}
+
 /// What the sending task takes.
 enum Out {
-    Message {
-        subject: String,
-        headers: Option<HeaderMap>,
-        payload: Bytes,
-        bytes: usize,
-    },
+    Letter(Letter),
     /// Tells that everything before it has been handed to the client.
     Mark(oneshot::Sender<()>),
 }
 
+/// When messages may go, and over which connection.
+pub(super) struct Gate {
+    /// The number of the present connection; `None` while nothing may be sent.
+    pub(super) turn: Box<dyn Fn() -> Option<u64> + Send + Sync>,
+    /// A subject that nobody listens to: the server's word for that says that it has everything before.
+    pub(super) nobody: String,
+}
+
 impl Outgoing {
-    /// Starts the sending task; it ends when this is dropped. Beside the connection it waits for `is_ready`.
-    pub(super) fn start(
-        client: Client,
-        link: Arc<Link>,
-        counts: Arc<Counts>,
-        is_ready: impl Fn() -> bool + Send + Sync + 'static,
-    ) -> Self {
+    /// Starts the sending task; it ends when this is dropped.
+    pub(super) fn start(client: Client, link: Arc<Link>, counts: Arc<Counts>, gate: Gate) -> Self {
         let (sender, waiting) = mpsc::channel(MAX_WAITING);
         let bytes = Arc::new(AtomicUsize::new(0));
-        let is_ready = Box::new(is_ready);
-        tokio::spawn(Sending { client, link, counts, waiting, bytes: bytes.clone(), is_ready }.run());
+        let sending = Sending {
+            client,
+            link,
+            counts,
+            gate,
+            waiting,
+            bytes: bytes.clone(),
+            turn: None,
+            doubtful: VecDeque::new(),
+            confirming: None,
+        };
+        tokio::spawn(sending.run());
         Self { sender, bytes }
     }
 
-    /// Queues a message of `size` bytes; says at once when the queue is full.
-    pub(super) fn push(
-        &self,
-        subject: String,
-        headers: Option<HeaderMap>,
-        payload: Bytes,
-        size: usize,
-    ) -> Result<(), BusError> {
-        let bytes = size + subject.len();
+    /// Queues a message; says at once when the queue is full.
+    pub(super) fn push(&self, letter: Letter) -> Result<(), BusError> {
+        let bytes = letter.size + letter.subject.len();
         if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > MAX_WAITING_BYTES {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             return Err(BusError::Unavailable("too many bytes wait to be sent".to_owned()));
         }
-        self.sender.try_send(Out::Message { subject, headers, payload, bytes }).map_err(|_| {
+        self.sender.try_send(Out::Letter(letter)).map_err(|_| {
             self.bytes.fetch_sub(bytes, Ordering::Relaxed);
             BusError::Unavailable("too many messages wait to be sent".to_owned())
         })
@@ -96,37 +118,49 @@ struct Sending {
     client: Client,
     link: Arc<Link>,
     counts: Arc<Counts>,
+    gate: Gate,
     waiting: mpsc::Receiver<Out>,
     bytes: Arc<AtomicUsize>,
-    is_ready: Box<dyn Fn() -> bool + Send + Sync>,
+    /// The connection that was written to last.
+    turn: Option<u64>,
+    /// What may not have arrived, in order.
+    doubtful: VecDeque<(String, Bytes)>,
+    /// Asked for how many of them the server has.
+    confirming: Option<(usize, oneshot::Receiver<bool>)>,
 }
 
 impl Sending {
     async fn run(mut self) {
-        while let Some(out) = self.waiting.recv().await {
-            match out {
-                Out::Mark(reached) => {
-                    let _ = reached.send(());
-                }
-                Out::Message { subject, headers, payload, bytes } => {
-                    self.wait_for_link().await;
-                    self.send(subject, headers, payload).await;
-                    self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        loop {
+            let doubts = !self.doubtful.is_empty();
+            tokio::select! {
+                biased;
+                arrived = confirmed(&mut self.confirming) => self.settle(arrived),
+                out = self.waiting.recv(), if self.doubtful.len() < MAX_WAITING => match out {
+                    None => return,
+                    Some(Out::Mark(reached)) => {
+                        let _ = reached.send(());
+                    }
+                    Some(Out::Letter(letter)) => self.send(letter).await,
+                },
+                () = sleep(LOOK), if doubts => {
+                    if (self.gate.turn)().is_some() {
+                        self.turn_over().await;
+                    }
                 }
             }
+            self.ask();
         }
     }
 
-    /// Ends when the link is up, or when the bus is gone and nothing needs to be sent any more.
-    async fn wait_for_link(&self) {
-        let is_ready = || self.client.connection_state() == State::Connected && (self.is_ready)();
-        while !is_ready() && !self.waiting.is_closed() {
-            // The event may have come just before; the client's state is what counts.
-            let _ = timeout(Duration::from_millis(100), self.link.changed()).await;
+    async fn send(&mut self, letter: Letter) {
+        let Letter { subject, headers, payload, size, again } = letter;
+        self.wait_for_link().await;
+        self.turn_over().await;
+        self.bytes.fetch_sub(size + subject.len(), Ordering::Relaxed);
+        if again {
+            self.doubtful.push_back((subject.clone(), payload.clone()));
         }
-    }
-
-    async fn send(&self, subject: String, headers: Option<HeaderMap>, payload: Bytes) {
         let sent = match headers {
             Some(headers) => self.client.publish_with_headers(subject, headers, payload).await,
             None => self.client.publish(subject, payload).await,
@@ -136,5 +170,58 @@ impl Sending {
             // Another server may take less than the one that was asked when the message was queued.
             Err(error) => tracing::warn!(%error, "a message was not sent"),
         }
+    }
+
+    /// Ends when the link is up, or when the bus is gone and nothing needs to be sent any more.
+    async fn wait_for_link(&self) {
+        let is_ready = || self.client.connection_state() == State::Connected && (self.gate.turn)().is_some();
+        while !is_ready() && !self.waiting.is_closed() {
+            // The event may have come just before; the client's state is what counts.
+            let _ = timeout(Duration::from_millis(100), self.link.changed()).await;
+        }
+    }
+
+    /// Over a new connection, sends first again what may not have arrived.
+    async fn turn_over(&mut self) {
+        let turn = (self.gate.turn)();
+        if turn == self.turn {
+            return;
+        }
+        self.turn = turn;
+        self.confirming = None;
+        for (subject, payload) in self.doubtful.clone() {
+            if self.client.publish(subject, payload).await.is_ok() {
+                self.counts.sent();
+            }
+        }
+    }
+
+    /// Asks the server whether it has everything, one question at a time.
+    fn ask(&mut self) {
+        if self.confirming.is_some() || self.doubtful.is_empty() {
+            return;
+        }
+        let (told, answer) = oneshot::channel();
+        let (client, nobody) = (self.client.clone(), self.gate.nobody.clone());
+        tokio::spawn(async move {
+            let asked = timeout(CONFIRM_TIMEOUT, client.request(nobody, Bytes::new())).await;
+            let arrived = matches!(asked, Ok(Err(error)) if error.kind() == RequestErrorKind::NoResponders);
+            let _ = told.send(arrived);
+        });
+        self.confirming = Some((self.doubtful.len(), answer));
+    }
+
+    fn settle(&mut self, arrived: bool) {
+        if let Some((count, _)) = self.confirming.take().filter(|_| arrived) {
+            self.doubtful.drain(..count.min(self.doubtful.len()));
+        }
+    }
+}
+
+/// The answer to the question that was asked; never ends when none was.
+async fn confirmed(confirming: &mut Option<(usize, oneshot::Receiver<bool>)>) -> bool {
+    match confirming {
+        Some((_, answer)) => answer.await.unwrap_or(false),
+        None => std::future::pending().await,
     }
 }

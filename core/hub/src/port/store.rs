@@ -49,6 +49,10 @@ pub trait Store: Send + Sync + 'static {
     ) -> Task<Result<Vec<(String, Entry)>, StoreError>>;
     /// Why the store cannot be used right now, for readiness; `None` when all is well.
     fn trouble(&self) -> Option<String>;
+    /// What works but should not stay so, for the operator.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// Why a store operation was not done.

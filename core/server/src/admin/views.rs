@@ -70,8 +70,10 @@ pub(super) async fn history(
 pub(super) async fn health(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let settings = admin.settings.read();
     let hub = &admin.hub;
+    let in_nats = settings.value("store.kind").is_some_and(|kind| kind.contains("jetstream"));
     Json(json!({
         "reasons": admin.reasons(),
+        "warnings": admin.warnings(),
         "bus": {
             "kind": if settings.is_set("nats.url") { "nats" } else { "embedded" },
             "where": settings.value("nats.url"),
@@ -84,7 +86,7 @@ pub(super) async fn health(State(admin): State<Arc<Admin>>) -> Json<Value> {
         },
         "store": {
             "kind": settings.value("store.kind"),
-            "where": settings.value("store.path"),
+            "where": settings.value(if in_nats { "nats.url" } else { "store.path" }),
             "trouble": hub.store().trouble(),
         },
         "hub": hub.metrics().readings(),

@@ -1,6 +1,6 @@
 //! From settings to a hub that listens, one part after the other.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
 use exedra_auth::AuthError;
@@ -12,9 +12,9 @@ use exedra_hub::{
     hub::Rules,
     limits::Limits,
     metrics::Metrics,
-    port::{Authenticator, Bus},
+    port::{Authenticator, Bus, Store},
 };
-use exedra_store::RedbStore;
+use exedra_store::{JetStreamConfig, JetStreamStore, RedbStore};
 use tokio::{net::TcpListener, runtime::Handle};
 
 use super::{App, Sources};
@@ -22,9 +22,12 @@ use crate::{
     admin::{self, Admin},
     cli::Failure,
     clock::TokioClock,
-    config::{Config, Loaded, Problem},
+    config::{Config, Loaded, Problem, StoreDurability, StoreKind},
     demo, plugins,
 };
+
+/// How long the start waits for the store in JetStream, so that plugins find it open; then it goes on without.
+const STORE_WAIT: Duration = Duration::from_secs(3);
 
 /// Builds every part, in the order in which they need each other.
 pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Result<App, Failure> {
@@ -32,9 +35,8 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
     let metrics = Metrics::new();
     metrics.build_info(crate::VERSION, crate::REVISION, crate::RUSTC);
     metrics.config_last_reload_successful.set(1);
-    let store = RedbStore::open(&config.store.path, metrics.clone())
-        .map_err(|error| anyhow!("the store cannot be opened: {error}"))?;
     let node = config.cluster.node.clone().unwrap_or_else(|| format!("exedra-{:08x}", rand::random::<u32>()));
+    let store = store(config, &node, &metrics).await?;
     let (bus, nats) = bus(config, &node, &metrics).await?;
     let hub = Hub::new(HubParts {
         clock: Arc::new(TokioClock::new(runtime)),
@@ -50,6 +52,34 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
     let gateway = gateway(config, &hub).await?;
     let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
     Ok(App { sources, hub, host, admin, gateway, nats, tasks, loaded })
+}
+
+async fn store(config: &Config, node: &str, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>, Failure> {
+    let opened: Result<Arc<dyn Store>, _> = match config.store.kind {
+        StoreKind::Redb => RedbStore::open(&config.store.path, metrics.clone()).map(|store| store as _),
+        StoreKind::Jetstream => {
+            let line = exedra_bus::dial(&config.nats, node, "store")
+                .await
+                .map_err(|error| anyhow!("NATS cannot be used: {error}"))?;
+            match JetStreamStore::start(line.client, line.up, jetstream(config), metrics.clone()).await {
+                Ok(store) => {
+                    store.opened(STORE_WAIT).await;
+                    Ok(store as _)
+                }
+                Err(error) => Err(error),
+            }
+        }
+    };
+    Ok(opened.map_err(|error| anyhow!("the store cannot be opened: {error}"))?)
+}
+
+fn jetstream(config: &Config) -> JetStreamConfig {
+    JetStreamConfig {
+        prefix: config.nats.prefix.clone(),
+        replicas: config.store.replicas.into(),
+        durable: config.store.durability == StoreDurability::Always,
+        monitors: config.nats.monitors(),
+    }
 }
 
 async fn bus(

@@ -194,9 +194,16 @@ impl Rules<'_> {
 
     fn store(&mut self) {
         let store = &self.config.store;
-        if store.kind == StoreKind::Jetstream {
-            let why = "the store in JetStream is not supported by this build yet";
-            self.say("store.kind", why, "use \"redb\"");
+        if store.kind == StoreKind::Jetstream && self.config.nats.url.is_none() {
+            let hint = "set nats.url, or use \"redb\"";
+            self.say("store.kind", "the store in JetStream needs a NATS server", hint);
+        }
+        if ![1, 3, 5].contains(&store.replicas) {
+            self.say(
+                "store.replicas",
+                "must be 1, 3 or 5",
+                "an even number of copies survives no more than one less",
+            );
         }
         if store.path.is_dir() || store.path.as_os_str().is_empty() {
             self.say("store.path", "is a folder, not a file", "name a file, like \"var/exedra.redb\"");

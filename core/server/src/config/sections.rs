@@ -104,18 +104,28 @@ impl Default for LimitsConfig {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
-    /// `redb` keeps it in one local file; `jetstream` is not supported by this build.
+    /// `redb` keeps it in one local file; `jetstream` in NATS, where several hubs share it, and needs `nats.url` and
+    /// nats-server 2.10 or newer.
     pub kind: StoreKind,
-    /// The file of `redb`; its folder is made when missing.
+    /// The file of `redb`; its folder is made when missing. Temporary copies of plugins go beside it.
     pub path: PathBuf,
-    /// Copies that `jetstream` keeps.
+    /// Copies that `jetstream` keeps, on as many servers: 1, 3 or 5.
     #[schemars(range(min = 1, max = 5))]
     pub replicas: u8,
+    /// With `always` a hub is not ready while its NATS servers acknowledge before they have written to the disk
+    /// (`sync_interval: always` is missing there); needs `nats.monitor`, without which there is a warning. With `any`
+    /// a power failure may take what was acknowledged in the last minutes. `redb` always writes first.
+    pub durability: StoreDurability,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        Self { kind: StoreKind::Redb, path: PathBuf::from("var/exedra.redb"), replicas: 1 }
+        Self {
+            kind: StoreKind::Redb,
+            path: PathBuf::from("var/exedra.redb"),
+            replicas: 1,
+            durability: StoreDurability::Always,
+        }
     }
 }
 
@@ -127,6 +137,16 @@ pub enum StoreKind {
     Redb,
     /// NATS JetStream.
     Jetstream,
+}
+
+/// When a write counts as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum StoreDurability {
+    /// When it is on the disk.
+    Always,
+    /// When NATS says so.
+    Any,
 }
 
 /// Several hubs as one.

@@ -149,15 +149,31 @@ fn admin_outside_needs_a_token() {
 #[test]
 fn what_is_not_there_is_refused() {
     let folder = Folder::new();
-    let file = folder.write(
-        "hub.toml",
-        "[server.tls]\ncert = \"c\"\n[cluster]\nenabled = true\n[store]\nkind = \"jetstream\"\n",
-    );
+    let file =
+        folder.write("hub.toml", "[server.tls]\ncert = \"c\"\n[cluster]\nenabled = true\nlease = \"10ms\"\n");
     let said = run(&["config", "check", "-c", &file]);
     assert_eq!(said.code, 2);
-    for key in ["server.tls.cert", "cluster.enabled", "store.kind"] {
+    for key in ["server.tls.cert", "cluster.enabled", "cluster.lease"] {
         assert!(said.err.contains(&format!("error: {key}: ")), "{key}:\n{}", said.err);
     }
+}
+
+#[test]
+fn store_in_jetstream_needs_nats() {
+    let folder = Folder::new();
+    let file = folder.write("hub.toml", "[store]\nkind = \"jetstream\"\nreplicas = 2\n");
+    let said = run(&["config", "check", "-c", &file]);
+    assert_eq!(said.code, 2);
+    for why in ["error: store.kind: ", "error: store.replicas: must be 1, 3 or 5"] {
+        assert!(said.err.contains(why), "{why}:\n{}", said.err);
+    }
+    assert!(said.err.contains("set nats.url"), "{}", said.err);
+    let file = folder.write(
+        "hub.toml",
+        "[nats]\nurl = \"nats://127.0.0.1:1\"\nmonitor = \"https://x\"\n[store]\nkind = \"jetstream\"\nreplicas = 3\n",
+    );
+    let said = run(&["config", "check", "-c", &file]);
+    assert!(said.err.contains("error: nats.monitor: ") && !said.err.contains("error: store"), "{}", said.err);
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn apply(
     let revision = revisions.get(write.bucket.as_str())?.map_or(0, |newest| newest.value()) + 1;
     revisions.insert(write.bucket.as_str(), revision)?;
     match write.kind.value() {
-        Some(value) => entries.insert(name, (revision, value))?,
+        Some(value) => entries.insert(name, (revision, &value[..]))?,
         None => entries.remove(name)?,
     };
     Ok(Ok(revision))

@@ -99,9 +99,9 @@ impl Ledger {
         }
     }
 
-    /// Whether it is open; what is sent before is not kept.
-    pub(super) fn is_open(&self) -> bool {
-        self.trouble.lock().is_none()
+    /// The connection over which it is open; what is sent before it is open is not kept.
+    pub(super) fn turn(&self) -> Option<u64> {
+        self.trouble.lock().is_none().then(|| *self.turns.borrow())
     }
 
     /// Why it cannot be used.

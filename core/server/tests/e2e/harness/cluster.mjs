@@ -55,4 +55,4 @@ export async function member(t, hub, token, room, options = {}) {
 export const say = (socket, room, payload) => socket.timeout(10_000).emitWithAck("publish", { room, payload });
 
 /** A store that all nodes share; whether it writes durably is another test's business. */
-export const SHARED = { store: { kind: "jetstream", path: undefined, durability: "any" } };
+export const SHARED = { store: { kind: "jetstream", durability: "any" } };

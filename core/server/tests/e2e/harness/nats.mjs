@@ -1,6 +1,6 @@
 // A real nats-server on a port of its own, which can be killed and started again in the same place.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 
@@ -10,12 +10,26 @@ import { freePort, listening, Program, tool } from "./process.mjs";
 import { inTime, until } from "./wait.mjs";
 
 export class NatsServer {
+  /** `conf` is the text of a configuration file, `env` its environment; address, ports and folder are given here. */
+  constructor({ conf, env } = {}) {
+    this.conf = conf;
+    this.env = env;
+  }
+
   async start() {
     this.dir ??= mkdtempSync(path.join(tmpdir(), "exedra-nats-"));
     this.port ??= await freePort();
+    this.monitorPort ??= await freePort();
     this.url = `nats://127.0.0.1:${this.port}`;
-    const args = ["--addr", "127.0.0.1", "--port", String(this.port), "--jetstream", "--store_dir", this.dir];
-    this.program = new Program(tool("NATS_SERVER"), args);
+    this.monitor = `http://127.0.0.1:${this.monitorPort}`;
+    const args = ["--addr", "127.0.0.1", "--port", String(this.port), "--http_port", String(this.monitorPort)];
+    args.push("--jetstream", "--store_dir", path.join(this.dir, "store"));
+    if (this.conf) {
+      const file = path.join(this.dir, "nats.conf");
+      writeFileSync(file, this.conf);
+      args.push("-c", file);
+    }
+    this.program = new Program(tool("NATS_SERVER"), args, { env: this.env });
     await listening(this.program, this.port);
     return this;
   }
@@ -30,15 +44,15 @@ export class NatsServer {
   }
 }
 
-export async function startNats(t) {
-  const server = new NatsServer();
+export async function startNats(t, settings) {
+  const server = new NatsServer(settings);
   t.after(() => server.stop());
   return server.start();
 }
 
 /** An outside service: publishes, asks, and keeps what it hears on the subjects it listens to. */
-export async function openService(t, server, subjects = []) {
-  const connection = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 100 });
+export async function openService(t, server, subjects = [], more = {}) {
+  const connection = await connect({ servers: server.url, maxReconnectAttempts: -1, reconnectTimeWait: 100, ...more });
   t.after(() => connection.close());
   const service = { connection, heard: [] };
   for (const subject of subjects) {
