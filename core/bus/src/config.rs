@@ -22,6 +22,9 @@ pub struct NatsConfig {
     pub user: Option<String>,
     /// File with the password of `user`; read again at every connect.
     pub password_file: Option<PathBuf>,
+    /// The server's monitoring port, `http://127.0.0.1:8222`: `exedra doctor` asks it whether acknowledged writes are on
+    /// the disk.
+    pub monitor: Option<String>,
     /// Encryption.
     pub tls: NatsTls,
 }
@@ -49,6 +52,7 @@ impl Default for NatsConfig {
             token_file: None,
             user: None,
             password_file: None,
+            monitor: None,
             tls: NatsTls::default(),
         }
     }
@@ -70,6 +74,9 @@ impl NatsConfig {
         }
         if self.servers().iter().any(String::is_empty) {
             problems.push("nats.url: an address is empty".to_owned());
+        }
+        if self.monitor.as_deref().is_some_and(|url| !url.starts_with("http://") || url.contains('@')) {
+            problems.push("nats.monitor: must be an address like http://127.0.0.1:8222".to_owned());
         }
         if self.user.is_some() != self.password_file.is_some() {
             problems.push("nats.user: user and password_file go together".to_owned());

@@ -11,6 +11,8 @@ mod link;
 mod listening;
 mod options;
 mod outgoing;
+mod survey;
+mod visitor;
 
 use std::{
     sync::{
@@ -33,6 +35,10 @@ use exedra_hub::{
 use futures_util::StreamExt;
 use tokio::{sync::Semaphore, time::timeout};
 
+pub use self::{
+    survey::{Survey, Sync, survey},
+    visitor::{Ears, Heard, Visitor},
+};
 use self::{
     announced::Announced,
     link::Link,

@@ -16,7 +16,7 @@ use serde_json::Value;
 use crate::{
     app,
     config::{self, Loaded, Problem},
-    plugins, telemetry,
+    descriptions, plugins, telemetry,
     token::{self, Subject},
 };
 use args::{Cli, Command, ConfigArgs, ConfigCommand, PluginCommand, TokenCommand};
@@ -74,6 +74,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Plugin { command } => plugin_command(command),
         Command::Token { command } => token_command(command),
         Command::Load(args) => load::run(&args),
+        Command::Describe { config, format } => {
+            print(&descriptions::describe(&load(&config)?, format.into())?)
+        }
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "exedra", &mut text);

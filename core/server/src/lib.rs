@@ -6,6 +6,7 @@
 //! * [`app`]: build, run, drain
 //! * [`admin`]: the operators' listener
 //! * [`demo`]: the demo pages and their tokens
+//! * [`descriptions`]: what the plugins accept and emit, as documents
 //! * [`plugins`]: libraries, inspected and checked
 //! * [`token`]: development tokens
 //! * [`telemetry`]: the log
@@ -17,6 +18,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod descriptions;
 pub mod plugins;
 pub mod telemetry;
 pub mod token;

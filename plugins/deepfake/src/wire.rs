@@ -116,6 +116,15 @@ pub struct ErrorOut {
     pub detail: Option<String>,
 }
 
+/// The acknowledgement of something that was refused.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RefusedAck {
+    /// Always false.
+    pub success: bool,
+    /// Why not.
+    pub error: ErrorOut,
+}
+
 /// The answer of `GET /api/meetings/stats/connections`.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -3,12 +3,14 @@
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::{Context, anyhow};
+use axum::Router;
 use exedra_auth::AuthError;
 use exedra_bus::{MemoryBus, NatsBus};
 use exedra_gateway::{Gateway, GatewayConfig, LinkLimits};
 use exedra_host::{Host, HostConfig};
 use exedra_hub::{
     Hub, HubParts,
+    hub::Install,
     limits::Limits,
     metrics::Metrics,
     port::{Authenticator, Bus},
@@ -22,7 +24,7 @@ use crate::{
     cli::Failure,
     clock::TokioClock,
     config::{Config, Loaded, Problem},
-    demo, plugins,
+    demo, descriptions, plugins,
 };
 
 /// Builds every part, in the order in which they need each other.
@@ -42,9 +44,10 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
         limits: limits(config),
         metrics,
     });
-    let host = plugins(&loaded, &hub)?;
+    let (host, installs) = plugins(&loaded, &hub)?;
     let mut tasks = vec![tokio::spawn(hub.run())];
-    let gateway = gateway(config, &hub).await?;
+    let pages = demo::pages(config).merge(descriptions::pages(config, &installs));
+    let gateway = gateway(config, &hub, pages).await?;
     let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
     Ok(App { sources, hub, host, admin, gateway, nats, tasks, loaded })
 }
@@ -83,7 +86,7 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Loads every enabled plugin, tells the hub what they declare, and starts them.
-fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<Arc<Host>, Failure> {
+fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<(Arc<Host>, Vec<Install>), Failure> {
     let state =
         loaded.config.store.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let host = Host::new(HostConfig::new(state), hub.clone());
@@ -101,12 +104,12 @@ fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<Arc<Host>, Failure> {
     if !problems.is_empty() {
         return Err(problems.into());
     }
-    hub.install(host.clone(), installs).map_err(|why| Problem::new("plugins", why))?;
+    hub.install(host.clone(), installs.clone()).map_err(|why| Problem::new("plugins", why))?;
     host.start().map_err(|error| anyhow!(error).context("the plugins cannot be started"))?;
-    Ok(host)
+    Ok((host, installs))
 }
 
-async fn gateway(config: &Config, hub: &Arc<Hub>) -> Result<Gateway, Failure> {
+async fn gateway(config: &Config, hub: &Arc<Hub>, pages: Router) -> Result<Gateway, Failure> {
     let limits = &config.limits;
     let gateway = GatewayConfig {
         socketio: config.socketio.clone(),
@@ -120,7 +123,7 @@ async fn gateway(config: &Config, hub: &Arc<Hub>) -> Result<Gateway, Failure> {
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
     let listen = config.server.listen;
-    let bound = Gateway::bind(listen, hub.clone(), gateway, demo::pages(config)).await;
+    let bound = Gateway::bind(listen, hub.clone(), gateway, pages).await;
     Ok(bound.with_context(|| in_use("server.listen", listen))?)
 }
 

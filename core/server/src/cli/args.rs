@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use crate::token;
@@ -28,6 +28,14 @@ Examples:
   exedra plugin inspect target/release/libecho.so what a plugin accepts and emits
 
 Exit codes: 0 fine, 1 run-time failure, 2 usage or configuration.";
+
+const DESCRIBE: &str = "\
+A running hub has the first three at /asyncapi.json, /openapi.json and /types.d.ts (server.descriptions).
+
+Examples:
+  exedra describe --format ts > hub.d.ts
+  exedra describe --format openapi -c hub.toml > openapi.json
+  exedra describe --format asyncapi --set plugins.echo.enabled=false";
 
 const RUNNING: &str = "\
 The token is that of [admin] in the configuration, or of the environment variable EXEDRA_ADMIN__TOKEN. Lasts until
@@ -81,12 +89,48 @@ pub(crate) enum Command {
                             exedra load storm --json"
     )]
     Load(Box<exedra_load::LoadArgs>),
+    /// Print what the enabled plugins accept and emit
+    #[command(after_help = DESCRIBE)]
+    Describe {
+        #[command(flatten)]
+        config: ConfigArgs,
+        /// The kind of document
+        #[arg(long, value_enum)]
+        format: DescribeFormat,
+    },
     /// Print shell completions
     #[command(after_help = "Example:\n  exedra completions bash > /etc/bash_completion.d/exedra")]
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
+}
+
+/// The kinds of documents.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum DescribeFormat {
+    /// AsyncAPI 3: events over Socket.IO, WebSocket and NATS
+    #[value(name = "asyncapi")]
+    AsyncApi,
+    /// OpenAPI 3.1: REST routes
+    #[value(name = "openapi")]
+    OpenApi,
+    /// TypeScript: ServerToClientEvents, ClientToServerEvents, payloads and routes
+    Ts,
+    /// JSON Schema of every payload
+    #[value(name = "jsonschema")]
+    JsonSchema,
+}
+
+impl From<DescribeFormat> for exedra_describe::Format {
+    fn from(format: DescribeFormat) -> Self {
+        match format {
+            DescribeFormat::AsyncApi => Self::AsyncApi,
+            DescribeFormat::OpenApi => Self::OpenApi,
+            DescribeFormat::Ts => Self::TypeScript,
+            DescribeFormat::JsonSchema => Self::JsonSchema,
+        }
+    }
 }
 
 /// Where the configuration comes from.
