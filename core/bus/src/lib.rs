@@ -21,4 +21,4 @@ pub mod testing;
 pub use config::{NatsConfig, NatsTls};
 pub use memory::MemoryBus;
 #[cfg(feature = "nats")]
-pub use nats::{Ears, Heard, NatsBus, Survey, Sync, Visitor, connect, survey};
+pub use nats::{DiskSync, Ears, Heard, NatsBus, Survey, Visitor, connect, survey};

@@ -35,15 +35,15 @@ use exedra_hub::{
 use futures_util::StreamExt;
 use tokio::{sync::Semaphore, time::timeout};
 
-pub use self::{
-    survey::{Survey, Sync, survey},
-    visitor::{Ears, Heard, Visitor},
-};
 use self::{
     announced::Announced,
     link::Link,
     listening::{Listening, header_list, header_map},
     outgoing::Outgoing,
+};
+pub use self::{
+    survey::{DiskSync, Survey, survey},
+    visitor::{Ears, Heard, Visitor},
 };
 use crate::{
     NatsConfig,

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Facts,
-    bundle::{placed, resolved},
+    bundle::{placed, reachable, resolved},
     catalog::{Catalog, Space},
     names::{Taken, key},
     words::{Arguments, acknowledgements, auth_word, one_of, parameters, summary},
@@ -16,7 +16,7 @@ use crate::{
 const REPLIES: &str = "nats_replies";
 
 pub(crate) fn document(facts: &Facts, catalog: Catalog) -> Value {
-    let mut pen = Pen { catalog: &catalog, ..Pen::new(&catalog) };
+    let mut pen = Pen::new(&catalog);
     for space in catalog.namespaces() {
         pen.namespace(facts, &space);
     }
@@ -33,6 +33,7 @@ pub(crate) fn document(facts: &Facts, catalog: Catalog) -> Value {
         .map(|plugin| &plugin.manifest)
         .map(|manifest| json!({"name": manifest.name, "description": summary(&manifest.description, &manifest.name)}))
         .collect();
+    let schemas = reachable(&json!(channels), &catalog.defs);
     let document = json!({
         "asyncapi": "3.0.0",
         "info": {
@@ -46,7 +47,7 @@ pub(crate) fn document(facts: &Facts, catalog: Catalog) -> Value {
         "channels": channels,
         "operations": operations,
         "components": {
-            "schemas": catalog.defs,
+            "schemas": schemas,
             "securitySchemes": {
                 "token": {
                     "type": "http",

@@ -108,6 +108,23 @@ pub(crate) fn referred(schema: &Value) -> Option<&str> {
     schema.get("$ref")?.as_str()?.strip_prefix(HERE)
 }
 
+/// Of the definitions those that a document refers to, and that they refer to.
+pub(crate) fn reachable(document: &Value, defs: &BTreeMap<String, Value>) -> Map<String, Value> {
+    let mut reached: BTreeMap<&str, &Value> = BTreeMap::new();
+    let mut ahead = vec![document];
+    while let Some(value) = ahead.pop() {
+        refers(value, &mut |at| {
+            if let Some((name, schema)) = at.strip_prefix(HERE).and_then(|name| defs.get_key_value(name))
+                && reached.insert(name, schema).is_none()
+            {
+                ahead.push(schema);
+            }
+            false
+        });
+    }
+    reached.into_iter().map(|(name, schema)| (name.to_owned(), schema.clone())).collect()
+}
+
 /// The same with references to where a document has its definitions.
 pub(crate) fn placed(value: Value, place: &str) -> Value {
     match value {

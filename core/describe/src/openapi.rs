@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Facts,
-    bundle::{placed, resolved},
+    bundle::{placed, reachable, resolved},
     catalog::Catalog,
     names::{Taken, key},
     words::{code_of, parameters, summary},
@@ -33,6 +33,7 @@ pub(crate) fn document(facts: &Facts, catalog: Catalog) -> Value {
         .filter(|manifest| !manifest.routes.is_empty())
         .map(|manifest| json!({"name": manifest.name, "description": summary(&manifest.description, &manifest.name)}))
         .collect();
+    let schemas = reachable(&json!(paths), &catalog.defs);
     let document = json!({
         "openapi": "3.1.0",
         "info": {
@@ -44,7 +45,7 @@ pub(crate) fn document(facts: &Facts, catalog: Catalog) -> Value {
         "tags": tags,
         "paths": paths,
         "components": {
-            "schemas": catalog.defs,
+            "schemas": schemas,
             "securitySchemes": {
                 "token": {
                     "type": "http",
@@ -132,6 +133,11 @@ fn not_null(schema: &Value) -> Value {
     }
     if let Some(Value::Array(choices)) = map.get_mut("anyOf") {
         choices.retain(|one| one.get("type").is_none_or(|kind| kind != "null"));
+        if let [Value::Object(one)] = choices.as_slice() {
+            let one = one.clone();
+            map.shift_remove("anyOf");
+            map.extend(one);
+        }
     }
     schema
 }

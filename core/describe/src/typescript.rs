@@ -106,7 +106,8 @@ fn sent(space: &Space<'_>) -> String {
                 forms.push(form);
             }
         }
-        let about: Vec<_> = all.iter().map(|one| one.description.as_str()).collect();
+        let mut about: Vec<_> = all.iter().map(|one| one.description.as_str()).collect();
+        about.dedup();
         comment(&mut members, "  ", &about.join(" Or: "));
         // One argument each: their union. Anything else cannot be told apart by name alone.
         let single: Option<Vec<&str>> = forms.iter().map(|form| single(form)).collect();

@@ -75,6 +75,7 @@ pub struct ParticipantLeft {
 
 /// An acknowledgement of something that went well.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Done")]
 pub struct Done<T> {
     /// Always true.
     pub success: bool,

@@ -33,12 +33,12 @@ pub struct Survey {
     /// How long a message takes to it and back.
     pub round_trip: Duration,
     /// What its monitoring port says of JetStream's writes; none when `nats.monitor` is not set.
-    pub sync: Option<Result<Sync, String>>,
+    pub sync: Option<Result<DiskSync, String>>,
 }
 
 /// When JetStream puts acknowledged writes on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sync {
+pub enum DiskSync {
     /// Before it acknowledges them.
     Always,
     /// So often; what was acknowledged since may be lost with the power.
@@ -92,15 +92,21 @@ struct JetStreamConfig {
 ///
 /// # Errors
 /// A sentence: it cannot be asked, or knows nothing of JetStream.
-async fn sync_of(monitor: &str) -> Result<Sync, String> {
-    let answer = timeout(PATIENCE, get(monitor, "/varz")).await.map_err(|_| "no answer in time".to_owned())??;
+async fn sync_of(monitor: &str) -> Result<DiskSync, String> {
+    let answer =
+        timeout(PATIENCE, get(monitor, "/varz")).await.map_err(|_| "no answer in time".to_owned())??;
     read(&answer)
 }
 
-fn read(varz: &[u8]) -> Result<Sync, String> {
-    let varz: Varz = serde_json::from_slice(varz).map_err(|error| format!("/varz cannot be read: {error}"))?;
+fn read(varz: &[u8]) -> Result<DiskSync, String> {
+    let varz: Varz =
+        serde_json::from_slice(varz).map_err(|error| format!("/varz cannot be read: {error}"))?;
     let config = varz.jetstream.and_then(|jetstream| jetstream.config).ok_or("JetStream is not on")?;
-    Ok(if config.sync_always { Sync::Always } else { Sync::Every(Duration::from_nanos(config.sync_interval)) })
+    Ok(if config.sync_always {
+        DiskSync::Always
+    } else {
+        DiskSync::Every(Duration::from_nanos(config.sync_interval))
+    })
 }
 
 /// One plain request. HTTP/1.0, so that the answer comes in one piece.
@@ -108,7 +114,8 @@ async fn get(monitor: &str, path: &str) -> Result<Vec<u8>, String> {
     let Some(rest) = monitor.strip_prefix("http://") else {
         return Err("the monitoring port is asked over http:// only".to_owned());
     };
-    let (host, base) = rest.split_once('/').map_or((rest, ""), |(host, base)| (host, base.trim_end_matches('/')));
+    let (host, base) =
+        rest.split_once('/').map_or((rest, ""), |(host, base)| (host, base.trim_end_matches('/')));
     let address = if host.contains(':') { host.to_owned() } else { format!("{host}:80") };
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic());
     if !plain(host) || !plain(base) {
@@ -136,9 +143,9 @@ mod tests {
     #[test]
     fn sync_is_read() {
         let with = |config: &str| read(format!(r#"{{"jetstream": {{"config": {config}}}}}"#).as_bytes());
-        assert_eq!(with(r#"{"sync_always": true, "sync_interval": 5}"#), Ok(Sync::Always));
+        assert_eq!(with(r#"{"sync_always": true, "sync_interval": 5}"#), Ok(DiskSync::Always));
         let every = with(r#"{"sync_interval": 120000000000}"#);
-        assert_eq!(every, Ok(Sync::Every(Duration::from_secs(120))));
+        assert_eq!(every, Ok(DiskSync::Every(Duration::from_secs(120))));
         assert!(read(b"{\"jetstream\": {}}").is_err() && read(b"[").is_err());
     }
 

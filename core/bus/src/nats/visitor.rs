@@ -8,7 +8,7 @@ use exedra_hub::port::{BusError, Topic};
 use futures_util::{StreamExt, stream::select_all};
 use tokio::time::timeout;
 
-use super::{Client, RequestErrorKind, Subscriber, header_list, header_map, options, unavailable};
+use super::{Client, Request, RequestErrorKind, Subscriber, header_list, header_map, options, unavailable};
 use crate::{NatsConfig, message, subject::Subjects};
 
 /// How long the server may take to be there.
@@ -87,10 +87,11 @@ impl Visitor {
         let subject = self.subject(topic)?;
         let headers = message::fit(headers);
         self.fits(&headers, &payload)?;
-        self.client
-            .publish_with_headers(subject, header_map(&headers).unwrap_or_default(), payload)
-            .await
-            .map_err(unavailable)?;
+        let sent = match header_map(&headers) {
+            Some(headers) => self.client.publish_with_headers(subject, headers, payload).await,
+            None => self.client.publish(subject, payload).await,
+        };
+        sent.map_err(unavailable)?;
         self.client.flush().await.map_err(unavailable)
     }
 
@@ -109,16 +110,17 @@ impl Visitor {
         let subject = self.subject(topic)?;
         let headers = message::fit(headers);
         self.fits(&headers, &payload)?;
-        let request = super::Request::new()
-            .payload(payload)
-            .headers(header_map(&headers).unwrap_or_default())
-            .timeout(Some(wait));
-        let answer = self.client.send_request(subject, request).await.map_err(|error| match error.kind() {
-            RequestErrorKind::TimedOut => BusError::Timeout,
-            RequestErrorKind::NoResponders => BusError::NoResponders,
-            RequestErrorKind::MaxPayloadExceeded => BusError::TooLarge,
-            RequestErrorKind::InvalidSubject | RequestErrorKind::Other => unavailable(error),
-        })?;
+        let mut request = Request::new().payload(payload).timeout(Some(wait));
+        if let Some(headers) = header_map(&headers) {
+            request = request.headers(headers);
+        }
+        let answer =
+            self.client.send_request(subject, request).await.map_err(|error| match error.kind() {
+                RequestErrorKind::TimedOut => BusError::Timeout,
+                RequestErrorKind::NoResponders => BusError::NoResponders,
+                RequestErrorKind::MaxPayloadExceeded => BusError::TooLarge,
+                RequestErrorKind::InvalidSubject | RequestErrorKind::Other => unavailable(error),
+            })?;
         Ok(answer.payload)
     }
 
