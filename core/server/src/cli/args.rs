@@ -35,7 +35,7 @@ Exit codes: 0 fine, 1 run-time failure, 2 usage or configuration.";
 
 const PUBLISH: &str = "\
 The subject is <prefix>.in.<plugin>.<room>.<event>. The answer is {\"ok\":true}, or {\"error\":{…}} and exit code 1.
-Needs nats.url; publishes as any other service would.
+Needs nats.url, or NATS_URL in the environment; publishes as any other service would.
 
 Examples:
   exedra publish meetings 8f3a phase '{\"phase\": \"voting\"}'
@@ -45,7 +45,7 @@ Examples:
 
 const TAIL: &str = "\
 Each line has `at`, `subject`, `kind` (in, out, rpc, dlq), the names that the subject stands for, and `payload`. Quote
-patterns: the shell has a meaning of its own for > and *. Needs nats.url.
+patterns: the shell has a meaning of its own for > and *. Needs nats.url, or NATS_URL in the environment.
 
 Examples:
   exedra tail

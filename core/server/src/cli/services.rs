@@ -160,18 +160,20 @@ fn shown(message: &Heard, at: SystemTime) -> Value {
 
 /// Connects, and does something there.
 fn visit(config: &NatsConfig, work: impl AsyncFnOnce(Visitor) -> Result<(), Failure>) -> Result<(), Failure> {
+    let mut config = config.clone();
+    // As other clients of NATS do.
+    config.url = config.url.or_else(|| std::env::var("NATS_URL").ok().filter(|url| !url.is_empty()));
     let Some(url) = &config.url else {
-        let hint = "name the server: --set nats.url=nats://127.0.0.1:4222, or EXEDRA_NATS__URL";
-        return Err(Problem::new("nats.url", "is not set: the bus inside of a hub has no door")
-            .hint(hint)
-            .into());
+        let why = "is not set: the bus inside of a hub has no door";
+        let hint = "name the server: --set nats.url=nats://127.0.0.1:4222, or NATS_URL in the environment";
+        return Err(Problem::new("nats.url", why).hint(hint).into());
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the runtime cannot be started")?;
     runtime.block_on(async {
-        let visitor = Visitor::connect(config, "exedra/cli").await;
+        let visitor = Visitor::connect(&config, "exedra/cli").await;
         let visitor = visitor.map_err(|error| anyhow!("NATS at {url} cannot be reached: {error}"))?;
         work(visitor).await
     })

@@ -174,6 +174,26 @@ mod tests {
     }
 
     #[test]
+    fn dates_are_read() {
+        let read = dates(&format!("a comment\n{PEM}{PEM}")).unwrap();
+        let shown = |at| humantime::format_rfc3339_seconds(at).to_string();
+        assert_eq!(read.len(), 2);
+        assert_eq!(shown(read[1].0), "2020-01-01T00:00:00Z");
+        assert_eq!(shown(read[1].1), "2021-01-01T00:00:00Z");
+    }
+
+    /// Valid in 2020; its key is nowhere.
+    const PEM: &str = "\
+-----BEGIN CERTIFICATE-----\n\
+MIIBHDCBwgIBATAKBggqhkjOPQQDAjAaMRgwFgYDVQQDDA9leHBpcmVkLmV4YW1w\n\
+bGUwHhcNMjAwMTAxMDAwMDAwWhcNMjEwMTAxMDAwMDAwWjAaMRgwFgYDVQQDDA9l\n\
+eHBpcmVkLmV4YW1wbGUwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAATRg7tkvpeS\n\
+bro9alTUMAxRg59HqN/FpAhfya+T8DumlaheOQZNBjZcjvsTAYADQ5IlYxlHjv/j\n\
+HxfoC8oD+ZlxMAoGCCqGSM49BAMCA0kAMEYCIQDtFyV2qqLIrHFGAhDqXcaMch9b\n\
+Tt6vsJR3ytNQviCfnQIhALMUucNOTjzVzQxFv/GvvlWtW17zXJuqd1Yt6vkhtsRH\n\
+-----END CERTIFICATE-----\n";
+
+    #[test]
     fn nonsense_is_no_certificate() {
         assert!(dates("").is_err());
         assert!(dates("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").is_err());
