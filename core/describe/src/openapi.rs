@@ -239,7 +239,6 @@ fn refusals(route: &Route) -> BTreeMap<u16, Vec<String>> {
 
 fn title(status: u16) -> &'static str {
     match status {
-        200 => "Done",
         201 => "Made",
         202 => "Taken",
         204 => "Done; there is nothing to say",

@@ -80,7 +80,7 @@ pub(crate) fn code_of(status: u16) -> &'static str {
 
 /// `{names}` in a path, in order.
 pub(crate) fn parameters(path: &str) -> Vec<&str> {
-    let inside = |segment| Some(str::strip_suffix(str::strip_prefix(segment, '{')?, '}')?);
+    let inside = |segment| str::strip_suffix(str::strip_prefix(segment, '{')?, '}');
     path.split('/').filter_map(inside).filter(|name| !name.is_empty()).collect()
 }
 

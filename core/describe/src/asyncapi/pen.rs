@@ -43,11 +43,7 @@ impl Pen {
             body.extend(more);
         }
         let messages = &mut self.channels[channel]["messages"];
-        let mut free = Taken::default();
-        for taken in messages.as_object().into_iter().flatten() {
-            free.take(&[taken.0.clone()]);
-        }
-        let id = free.take(&[key(&id)]);
+        let id = free_key(&key(&id), messages);
         messages[&id] = body;
         json!({"$ref": format!("#/channels/{channel}/messages/{id}")})
     }
@@ -77,4 +73,11 @@ pub(super) fn operation(
         "tags": [{"name": manifest.name}],
         "messages": [message],
     })
+}
+
+/// A key that the map does not have yet.
+fn free_key(wanted: &str, map: &Value) -> String {
+    let numbered = (2_u32..).map(|n| format!("{wanted}{n}"));
+    let mut free = std::iter::once(wanted.to_owned()).chain(numbered).filter(|key| map.get(key).is_none());
+    free.next().unwrap_or_else(|| wanted.to_owned())
 }

@@ -6,6 +6,7 @@ mod header;
 mod manifest;
 mod new;
 mod route;
+mod sent;
 mod write;
 
 use proc_macro::TokenStream;
