@@ -1,6 +1,6 @@
 // Descriptions: every plugin's events, routes and subjects as AsyncAPI, OpenAPI, TypeScript and JSON Schema. Checked by the
 // tools of each kind, each with a control that must fail, and against what clients, READMEs and a running hub do.
-// Needs: Node.
+// Needs: Python.
 
 import assert from "node:assert/strict";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ import { WebSocket } from "ws";
 
 import { connectClient, heard, rest } from "./harness/client.mjs";
 import { exedra, Hub, ROOT, startHub } from "./harness/hub.mjs";
-import { run } from "./harness/process.mjs";
+import { run, tool } from "./harness/process.mjs";
 import { mint } from "./harness/tokens.mjs";
 import { inTime } from "./harness/wait.mjs";
 
@@ -264,6 +264,22 @@ test("what is sent fits its schema", { timeout: 120_000 }, async (t) => {
   assert.throws(() => fits("meetings", "emits/arguments/0", "phaseChanged", { meetingId: 7 }), "a wrong payload is noticed");
   const undeclared = hub.program.lines.filter((line) => line.includes("manifest does not declare"));
   assert.deepEqual(undeclared, []);
+});
+
+test("generated requests find no fault", { timeout: 300_000 }, async (t) => {
+  const hub = await startHub(t, ALL);
+  const checks = ["not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance"];
+  const args = ["-m", "schemathesis.cli", "run", `${hub.url}/openapi.json`, "--url", hub.url, "--no-color", "--seed", "1"];
+  const amount = ["--phases", "fuzzing", "--max-examples", "10", "--checks", checks.join(",")];
+  // Not as a program's argument: those can be read by every user.
+  const cwd = folder(t);
+  writeFileSync(path.join(cwd, "schemathesis.toml"), `[headers]\nAuthorization = "Bearer ${mint("ann")}"\n`);
+  const said = await run(tool("PYTHON"), [...args, ...amount], { cwd });
+  assert.equal(said.code, 0, said.stdout.slice(-4000) + said.stderr);
+  const [, generated, passed] = /(\d+) generated, (\d+) passed/.exec(said.stdout);
+  assert.ok(Number(generated) > 200 && generated === passed, said.stdout.slice(-2000));
+  hub.program.assertAlive();
+  assert.equal(await hub.total("exedra_plugin_panics_total"), 0);
 });
 
 test("a plugin in C is described", { timeout: 120_000 }, async (t) => {
