@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 use crate::bundle::{Bundle, Way};
 
 /// Names in TypeScript that are not those of payloads.
-const RESERVED: [&str; 8] = [
+const RESERVED: [&str; 9] = [
+    "Acknowledged",
     "Binary",
     "ClientToServerEvents",
     "Injected",

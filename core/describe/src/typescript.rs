@@ -23,7 +23,10 @@ pub(crate) fn document(facts: &Facts, catalog: &Catalog) -> String {
          //   import {{ io, type Socket }} from \"socket.io-client\";\n\
          //   const socket: Socket<ServerToClientEvents, ClientToServerEvents> = io(url, {{ auth: {{ token }} }});\n\n\
          /** Bytes: an `ArrayBuffer` in browsers, a `Buffer` in Node. */\n\
-         export type Binary = ArrayBuffer | Uint8Array;\n",
+         export type Binary = ArrayBuffer | Uint8Array;\n\n\
+         /** A map whose events are all acknowledged, as `emitWithAck` wants it: `Socket<…, Acknowledged<…>>`. */\n\
+         export type Acknowledged<Events> = {{\n  [Name in keyof Events]: Events[Name] extends (...args: infer All) => void\n    \
+         ? (...args: Required<All>) => void\n    : never;\n}};\n",
         line(&facts.version)
     );
     for (name, schema) in &catalog.defs {

@@ -2,6 +2,7 @@
 
 import { io, type Socket } from "socket.io-client";
 import type {
+  Acknowledged,
   ClientToServerEvents,
   Injected,
   Methods,
@@ -27,8 +28,12 @@ socket.emit("join_meeting", { meetingId: "m" }, (ack) => {
 });
 socket.emit("leave_meeting", { meetingId: "m" });
 socket.emit("video-frame", new Uint8Array(1), { participantId: "p" });
-const joined = await socket.emitWithAck("join_meeting", { meetingId: "m" });
-console.log(joined);
+
+const asking: Socket<ServerToClientEvents, Acknowledged<ClientToServerEvents>> = io("http://127.0.0.1:3000");
+const joined = await asking.emitWithAck("join_meeting", { meetingId: "m" });
+if (joined.success) console.log(joined.participants.length);
+// @ts-expect-error: the answer has no such field
+console.log(joined.members);
 
 // @ts-expect-error: no such event comes
 socket.on("participants_update", () => {});
