@@ -10,6 +10,7 @@ mod inbox;
 mod limits;
 mod memory;
 mod memory_cluster;
+mod memory_intake;
 mod message;
 #[cfg(feature = "nats")]
 mod micro;
@@ -22,5 +23,6 @@ pub mod testing;
 pub use config::{NatsConfig, NatsTls};
 pub use memory::MemoryBus;
 pub use memory_cluster::{Commons, MemoryCluster};
+pub use memory_intake::{Depot, Letter};
 #[cfg(feature = "nats")]
-pub use nats::{NatsBus, NatsCluster, connect, connect_cluster};
+pub use nats::{NatsBus, NatsCluster, NatsIntake, connect, connect_cluster};

@@ -5,6 +5,7 @@
 //! [`interest`] is about who attends which rooms, and room messages between nodes.
 
 mod desk;
+mod intake;
 mod interest;
 mod reading;
 

@@ -45,7 +45,7 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
         metrics,
     });
     let host = plugins(&loaded, &hub)?;
-    cluster(config, &node, &hub).await?;
+    cluster(config, &node, &hub, nats.as_ref()).await?;
     let mut tasks = vec![tokio::spawn(hub.run())];
     let gateway = gateway(config, &hub).await?;
     let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
@@ -67,7 +67,12 @@ async fn bus(
 }
 
 /// Makes the hub one of several nodes, if it is to be.
-async fn cluster(config: &Config, node: &str, hub: &Arc<Hub>) -> Result<(), Failure> {
+async fn cluster(
+    config: &Config,
+    node: &str,
+    hub: &Arc<Hub>,
+    nats: Option<&Arc<NatsBus>>,
+) -> Result<(), Failure> {
     if !config.cluster.enabled {
         return Ok(());
     }
@@ -77,6 +82,9 @@ async fn cluster(config: &Config, node: &str, hub: &Arc<Hub>) -> Result<(), Fail
         .map_err(|error| anyhow!("NATS cannot be used: {error}"))?;
     let rules = Rules { name: node.to_owned(), lease: config.cluster.lease };
     hub.unite(link, rules).map_err(|why| anyhow!(why))?;
+    if let Some(nats) = nats {
+        hub.keep_injected(nats.intake(replicas)).map_err(|why| anyhow!(why))?;
+    }
     Ok(())
 }
 
