@@ -148,7 +148,7 @@ struct Taker {
 impl Taker {
     async fn take(self) -> Result<Taking, String> {
         let context = jetstream::new(self.bus.client.clone());
-        let connects = reading::connects(&self.bus.client);
+        let connection = reading::connection(&self.bus.client).ok_or("NATS is not connected")?;
         let letters = context.get_or_create_stream(self.letters()).await;
         letters.map_err(|error| format!("JetStream does not keep dead letters: {error}"))?;
         let mut stream = context
@@ -168,7 +168,7 @@ impl Taker {
             .messages()
             .await
             .map_err(|error| error.to_string())?;
-        let about = reading::About { plugin: self.plugin, stream: info_name(&stream), born, connects };
+        let about = reading::About { plugin: self.plugin, stream: info_name(&stream), born, connection };
         Ok(Taking { events: reading::read(self.bus, messages, about), newest })
     }
 

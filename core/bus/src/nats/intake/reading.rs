@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    super::{Client, NatsBus, jetstream, listening::header_list},
+    super::{Client, NatsBus, State, jetstream, listening::header_list},
     IN_HAND,
 };
 
@@ -28,12 +28,13 @@ pub(super) struct About {
     /// When the stream was made: a number of another one is another event.
     pub(super) born: i128,
     /// Which connection it began on.
-    pub(super) connects: u64,
+    pub(super) connection: u64,
 }
 
-/// How often the client has connected.
-pub(super) fn connects(client: &Client) -> u64 {
-    client.statistics().connects.load(Ordering::Relaxed)
+/// Which connection the client has; none while it has none.
+pub(super) fn connection(client: &Client) -> Option<u64> {
+    let connects = client.statistics().connects.load(Ordering::Relaxed);
+    (client.connection_state() == State::Connected).then_some(connects)
 }
 
 /// Reads until another one takes over, something is missing, or nobody listens any more.
@@ -73,7 +74,7 @@ impl Reading {
                     None => return,
                 },
             };
-            if connects(&self.bus.client) != self.about.connects {
+            if connection(&self.bus.client) != Some(self.about.connection) {
                 return; // what was on its way when the connection broke is missing
             }
             let Some(message) = message else { continue };
