@@ -107,8 +107,7 @@ impl Depot {
 
     fn give(&self, shelf: &mut Shelf, number: u64, message: BusMessage) {
         let Topic::In { plugin, .. } = &message.topic else { return };
-        let slip =
-            MemorySlip { depot: self.clone(), plugin: plugin.clone(), number, taking: shelf.taking };
+        let slip = MemorySlip { depot: self.clone(), plugin: plugin.clone(), number, taking: shelf.taking };
         let delivery = Delivery {
             stream: "memory".into(),
             number,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use exedra_bus::{NatsBus, NatsIntake, testing::NatsServer};
-use exedra_hub::port::{BusState, Delivery, Deliveries, Intake, Taking};
+use exedra_hub::port::{BusState, Deliveries, Delivery, Intake, Taking};
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -52,8 +52,7 @@ async fn stage() -> (NatsServer, [(Arc<NatsBus>, Arc<NatsIntake>); 2]) {
 }
 
 fn say(bus: &NatsBus, payload: &str, name: Option<&str>) {
-    let headers: Vec<_> =
-        name.map(|name| ("Nats-Msg-Id".to_owned(), name.to_owned())).into_iter().collect();
+    let headers: Vec<_> = name.map(|name| ("Nats-Msg-Id".to_owned(), name.to_owned())).into_iter().collect();
     exedra_hub::port::Bus::publish(bus, &to_in("r", "e"), &headers, payload.to_owned().into()).unwrap();
 }
 
@@ -75,7 +74,7 @@ async fn event_is_kept_until_it_is_settled() {
     assert_eq!((text(&again), &again.identity), ("b", &given[1].identity));
     assert_eq!(text(&next(&mut taking.events).await), "d", "what is settled out of turn is not given again");
     assert_eq!(taking.newest, again.number + 2);
-    assert!(again.taken_in > 1_700_000_000_000);
+    assert!(again.taken_in > 1_700_000_000_000_000);
 }
 
 #[tokio::test]

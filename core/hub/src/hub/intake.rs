@@ -185,7 +185,9 @@ impl Hub {
     }
 
     fn letter(&self, plugin: PluginId, message: &BusMessage, refusal: &Refusal) -> Option<Letter> {
-        let (Some(slot), Topic::In { room, event, .. }) = (self.slot(plugin), &message.topic) else { return None };
+        let (Some(slot), Topic::In { room, event, .. }) = (self.slot(plugin), &message.topic) else {
+            return None;
+        };
         let mut headers = vec![
             ("Exedra-Reason".to_owned(), header_text(&refusal.message)),
             ("Exedra-Code".to_owned(), header_text(refusal.code_str())),

@@ -57,10 +57,20 @@ pub enum Verdict {
 
 enum Event {
     /// In hand: waiting for its turn, or begun.
-    Open { slip: Arc<dyn Slip>, askers: Vec<Asker>, name: Option<String>, begun: bool },
+    Open {
+        slip: Arc<dyn Slip>,
+        askers: Vec<Asker>,
+        name: Option<String>,
+        begun: bool,
+    },
     /// Given up here: it will be given again, here or elsewhere.
-    Left { askers: Vec<Asker> },
-    Ended { outcome: Outcome, name: Option<String> },
+    Left {
+        askers: Vec<Asker>,
+    },
+    Ended {
+        outcome: Outcome,
+        name: Option<String>,
+    },
 }
 
 /// The books.

@@ -52,7 +52,7 @@ pub struct Delivery {
     pub number: u64,
     /// The same whenever it is given, and no other event's.
     pub identity: Arc<str>,
-    /// When it was taken in, in milliseconds since 1970.
+    /// When it was taken in, in microseconds since 1970.
     pub taken_in: u64,
     /// What to do with it.
     pub slip: Arc<dyn Slip>,

@@ -88,13 +88,8 @@ impl House {
             })
         };
         let intake = Some(Arc::new(self.depot.clone()) as Arc<_>);
-        let stage = Stage::keeping(
-            vec![manifest.into()],
-            Limits::default(),
-            Some((cluster, rules)),
-            intake,
-            handler,
-        );
+        let stage =
+            Stage::keeping(vec![manifest.into()], Limits::default(), Some((cluster, rules)), intake, handler);
         Node { stage, link }
     }
 
@@ -145,7 +140,9 @@ impl House {
     fn answers(&self, address: &str) -> Vec<Value> {
         let all = self.nodes.iter().flat_map(|node| node.stage.bus.published.lock().clone());
         let at = Topic::Reply(address.to_owned());
-        all.filter(|(topic, ..)| *topic == at).map(|(.., body)| serde_json::from_slice(&body).unwrap()).collect()
+        all.filter(|(topic, ..)| *topic == at)
+            .map(|(.., body)| serde_json::from_slice(&body).unwrap())
+            .collect()
     }
 
     fn metric(&self, line: &str) -> bool {
@@ -222,8 +219,7 @@ async fn dead_takers_events_are_done_by_the_next() {
 
 #[tokio::test]
 async fn broken_taking_does_nothing_twice() {
-    let hangs: Deed =
-        Arc::new(|_, payload, _| Ok(if payload == "a" { Doing::Hangs } else { Doing::Done }));
+    let hangs: Deed = Arc::new(|_, payload, _| Ok(if payload == "a" { Doing::Hangs } else { Doing::Done }));
     let house = House::of(1, hangs).await;
     for payload in ["a", "b", "c"] {
         house.say("r", payload);
@@ -240,8 +236,7 @@ async fn broken_taking_does_nothing_twice() {
 
 #[tokio::test]
 async fn given_twice_is_handled_once() {
-    let hangs: Deed =
-        Arc::new(|_, payload, _| Ok(if payload == "a" { Doing::Hangs } else { Doing::Done }));
+    let hangs: Deed = Arc::new(|_, payload, _| Ok(if payload == "a" { Doing::Hangs } else { Doing::Done }));
     let house = House::of(2, hangs).await;
     house.say("r", "a");
     house.settle().await;
@@ -276,7 +271,10 @@ async fn same_name_is_the_same_event() {
     house.publish(&message("r", "x", Some("id"), Some("c")));
     house.settle().await;
     assert_eq!(house.begun(), ["r x"], "not even when it was kept twice");
-    assert_eq!(house.answers("b"), [serde_json::json!({"ok": true, "stream": "memory", "seq": 1, "duplicate": true})]);
+    assert_eq!(
+        house.answers("b"),
+        [serde_json::json!({"ok": true, "stream": "memory", "seq": 1, "duplicate": true})]
+    );
     assert_eq!((house.answers("c").len(), house.depot.kept("p")), (1, 0));
 }
 
@@ -295,9 +293,8 @@ async fn unknown_duplicate_is_no_success() {
 
 #[tokio::test]
 async fn refused_for_now_is_tried_in_place() {
-    let third: Deed = Arc::new(|_, payload, tries| {
-        if payload == "a" && tries < 3 { Err(busy()) } else { Ok(Doing::Done) }
-    });
+    let third: Deed =
+        Arc::new(|_, payload, tries| if payload == "a" && tries < 3 { Err(busy()) } else { Ok(Doing::Done) });
     let house = House::of(2, third).await;
     house.publish(&message("r", "a", None, Some("answer")));
     house.say("r", "b");

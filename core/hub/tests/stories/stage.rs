@@ -16,8 +16,8 @@ use exedra_hub::{
     metrics::Metrics,
     outbox::Outbox,
     port::{
-        AuthFailure, Authenticator, Bus, BusError, BusMessage, BusState, Call, Clock, Cluster, Entry,
-        Intake, Interest, Messages, PluginId, Plugins, Reply, Revision, Store, StoreError, Topic,
+        AuthFailure, Authenticator, Bus, BusError, BusMessage, BusState, Call, Clock, Cluster, Entry, Intake,
+        Interest, Messages, PluginId, Plugins, Reply, Revision, Store, StoreError, Topic,
     },
     recovery::Ticket,
 };

@@ -95,7 +95,7 @@ impl Reading {
             return None;
         }
         self.last = info.consumer_sequence;
-        let (number, taken_in) = (info.stream_sequence, info.published.unix_timestamp_nanos() / 1_000_000);
+        let (number, taken_in) = (info.stream_sequence, info.published.unix_timestamp_nanos() / 1_000);
         let slip = NatsSlip { bus: self.bus.clone(), address: message.reply.as_deref()?.to_owned() };
         let Some(topic) = self.bus.subjects.topic(&message.subject) else {
             self.bus.metrics.plugin(&self.about.plugin).dropped("refused");

@@ -162,7 +162,8 @@ impl Hub {
             let newest = if heard.is_some() { 0 } else { taking.newest };
             let messages = match heard.take() {
                 Some(messages) => messages,
-                None => match self.parts.bus.subscribe(&Interest::In { plugin: name.to_owned() }, None).await {
+                None => match self.parts.bus.subscribe(&Interest::In { plugin: name.to_owned() }, None).await
+                {
                     Ok(messages) => messages,
                     Err(error) => return tracing::error!(%error, plugin = name, "requests are not heard"),
                 },
@@ -170,7 +171,8 @@ impl Hub {
             tracing::info!(plugin = name, "this node takes the injected events");
             let term = Running(Arc::default());
             let given = taking.events.map(Word::Given).chain(futures_util::stream::iter([Word::Over]));
-            let mut words = select_with_strategy(messages.map(Word::Heard), given, |(): &mut ()| PollNext::Left);
+            let mut words =
+                select_with_strategy(messages.map(Word::Heard), given, |(): &mut ()| PollNext::Left);
             let end = self.serve(plugin, thing, books, (&term.0, newest), &mut words).await;
             heard = Some(words.into_inner().0.into_inner());
             if end == End::Elsewhere {
@@ -354,13 +356,7 @@ impl Hub {
     }
 
     /// Keeps a refused event as a dead letter; `None` when it is out of hand before that is done.
-    async fn bury(
-        &self,
-        key: &Key,
-        message: &BusMessage,
-        kept: &Kept,
-        refusal: &Refusal,
-    ) -> Option<Outcome> {
+    async fn bury(&self, key: &Key, message: &BusMessage, kept: &Kept, refusal: &Refusal) -> Option<Outcome> {
         let intake = self.injected.intake.get()?;
         let Letter { plugin, mut headers } = self.letter(key.0, message, refusal)?;
         let mut payload = message.payload.clone();
