@@ -8,6 +8,7 @@
 mod reading;
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -60,7 +61,8 @@ pub struct NatsIntake {
     me: String,
     takings: AtomicU64,
     home: Handle,
-    trouble: Arc<Mutex<Option<String>>>,
+    /// Why the last taking of a plugin's events failed.
+    trouble: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl NatsBus {
@@ -87,11 +89,14 @@ impl Intake for NatsIntake {
             me: self.me.clone(),
             name: format!("{}-{number}", self.me),
         };
-        let trouble = self.trouble.clone();
+        let (trouble, plugin) = (self.trouble.clone(), plugin.to_owned());
         let taking = self.home.spawn(async move {
             let taken = timeout(PATIENCE + HANDOVER, taker.take()).await;
             let taken = taken.unwrap_or_else(|_| Err("JetStream does not answer".to_owned()));
-            *trouble.lock() = taken.as_ref().err().cloned();
+            match &taken {
+                Ok(_) => trouble.lock().remove(&plugin),
+                Err(why) => trouble.lock().insert(plugin, why.clone()),
+            };
             taken.map_err(BusError::Unavailable)
         });
         Box::pin(async move { taking.await.unwrap_or_else(|lost| Err(unavailable(lost))) })
@@ -132,7 +137,7 @@ impl Intake for NatsIntake {
     }
 
     fn trouble(&self) -> Option<String> {
-        self.trouble.lock().clone()
+        self.trouble.lock().values().next().cloned()
     }
 }
 

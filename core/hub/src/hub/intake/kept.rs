@@ -99,6 +99,12 @@ impl Hub {
         self.injected.intake.set(intake).map_err(|_| "injected events are kept already".to_owned())
     }
 
+    /// Why this node cannot take the injected events that it is to take; `None` when it can, or has none to take.
+    pub fn intake_trouble(&self) -> Option<String> {
+        let takes = self.injected.taken.load(Ordering::Acquire) > 0;
+        self.injected.intake.get().filter(|_| takes)?.trouble()
+    }
+
     /// Takes no more injected events that are kept; ends when those in hand have ended, or after a moment.
     pub async fn end_intake(&self) {
         self.injected.ended.store(true, Ordering::Release);
@@ -300,8 +306,9 @@ impl Hub {
         let Some(outcome) = outcome else { return kept.books.lock().leave(&kept.identity) };
         let ended = kept.books.lock().end(&kept.identity, &outcome, self.parts.clock.elapsed());
         let Some((slip, askers)) = ended else { return };
-        slip.settle();
+        // Answered first: an event that nobody will ever handle again has been answered for.
         askers.iter().for_each(|asker| self.answer(&asker.reply, &outcome.answer(asker.again)));
+        slip.settle();
     }
 
     /// Calls the plugin until it has taken or refused the event for good; `None` when it is out of
