@@ -7,6 +7,7 @@
 
 mod catching_up;
 mod desk;
+mod intake;
 mod interest;
 mod reading;
 mod sessions;
