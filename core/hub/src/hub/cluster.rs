@@ -48,6 +48,9 @@ const VERDICT: Duration = Duration::from_secs(3);
 /// Places that may be waited for at the same time; more are refused with `BUSY`.
 const ASKS: usize = 4096;
 
+/// How often the records of all sessions are written again: those that nobody writes run out after an hour.
+const RECORDS_AGAIN: Duration = Duration::from_secs(20 * 60);
+
 /// How nodes live together.
 #[derive(Debug, Clone)]
 pub struct Rules {
@@ -412,8 +415,13 @@ impl Hub {
     async fn beat(self: Arc<Self>) {
         let Some(united) = self.united.get() else { return };
         united.desk.ask_for_hello();
+        let mut written = self.parts.clock.elapsed();
         loop {
             self.parts.clock.sleep(united.rules.lease / BEATS).await;
+            if self.parts.clock.elapsed().saturating_sub(written) > RECORDS_AGAIN {
+                written = self.parts.clock.elapsed();
+                self.note_all_sessions();
+            }
             let silent = {
                 let nodes = united.nodes.lock();
                 // The first look round is over when our own heart has been heard twice.
