@@ -25,6 +25,8 @@ const PAGE: (u32, u32) = (50, 500);
 /// How long an alert may be known to people and not yet to the store, and how often one looks.
 const BEFORE_STORED_MS: u64 = 2_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long another node may take to write what it has counted.
+const WRITTEN: Duration = Duration::from_millis(100);
 /// Alerts that are looked at for one list, however few of them fit.
 const MOST_LOOKED_AT: usize = 5_000;
 
@@ -203,15 +205,19 @@ impl Deepfake {
 
     /// Sends the plugin's own analytics, unless an engine does.
     pub(crate) async fn send_analytics(&self, meeting: &str) -> Result<()> {
+        let saved = self.books.save(meeting).await;
+        if let Ok(false) = saved {
+            self.hub.sleep(WRITTEN).await?; // if another node has something new, it writes it now
+        }
         let (analytics, given) = self.analytics_of(meeting).await?;
-        self.books.save(meeting).await?;
         if given {
-            return Ok(());
+            return saved.map(drop);
         }
         let (mut meeting_id, mut timestamp) = (None, None);
         self.fill(meeting, &mut meeting_id, &mut timestamp)?;
         let update = AnalyticsUpdate { meeting_id, analytics, timestamp, more: More::new() };
-        self.hub.room(room_of(meeting)).send(Message::new("analytics-update").arg(&update).latest(""))
+        self.hub.room(room_of(meeting)).send(Message::new("analytics-update").arg(&update).latest(""))?;
+        saved.map(drop)
     }
 
     /// Forgets old alerts, some pages at a time.
