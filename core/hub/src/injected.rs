@@ -2,7 +2,7 @@
 //! waits for an answer. Pure: no IO, no time of its own, no locks.
 //!
 //! An event may be given twice, and one that a service sent twice under one `Nats-Msg-Id` may be kept twice after the
-//! broker has lost its memory; [`Books`] sees to it that neither is handled again here. What keeps events keeps no
+//! broker has lost its memory; [`Books`](books::Books) sees to it that neither is handled again here. What keeps events keeps no
 //! address for an answer, so requests are heard beside it and [matched](pairs::Pairs) with what is given.
 
 pub mod books;

@@ -5,6 +5,7 @@
 //! [`kept`], else as they are heard.
 
 mod kept;
+mod taking;
 
 use std::{
     collections::HashMap,
@@ -12,6 +13,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, AtomicUsize},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -32,6 +34,8 @@ use kept::Kept;
 
 /// Methods of one plugin that may run at the same time; more are answered with `BUSY`.
 const CALLS_AT_ONCE: usize = 256;
+/// The pause before something is tried again that the bus did not take or give.
+const AGAIN: Duration = Duration::from_millis(250);
 /// The longest reason in a header, in bytes.
 const REASON_LIMIT: usize = 512;
 

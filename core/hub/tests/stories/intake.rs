@@ -1,5 +1,6 @@
 //! Stories about injected events that are kept: done once by one node of several, in order, whatever nodes, brokers and
 //! plugins do; asked about, refused, and tried again.
+#![allow(clippy::unwrap_used, reason = "a stage that cannot be set up fails the story")]
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -20,6 +21,9 @@ const LEASE: Duration = Duration::from_secs(6);
 /// What a handler does with an event: its node, and which try of this event it is.
 type Deed = Arc<dyn Fn(usize, &str, usize) -> Result<Doing, Refusal> + Send + Sync>;
 
+/// Header names and values.
+type Headers = Vec<(String, String)>;
+
 enum Doing {
     Done,
     /// Waits until it is let go.
@@ -38,7 +42,7 @@ struct House {
     /// `node: room payload`, as handlers were begun.
     begun: Arc<Mutex<Vec<String>>>,
     /// Headers that handlers saw, by payload.
-    headers: Arc<Mutex<HashMap<String, Vec<(String, String)>>>>,
+    headers: Arc<Mutex<HashMap<String, Headers>>>,
     gate: Arc<tokio::sync::Semaphore>,
 }
 
