@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a check that fails panics")]
 
+pub mod cluster;
+
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;

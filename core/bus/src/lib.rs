@@ -23,4 +23,6 @@ pub use config::{NatsConfig, NatsTls};
 pub use memory::MemoryBus;
 pub use memory_cluster::{Commons, MemoryCluster};
 #[cfg(feature = "nats")]
-pub use nats::{Line, NatsBus, NatsCluster, connect, connect_cluster, dial};
+pub use nats::{
+    Ears, Heard, Line, NatsBus, NatsCluster, Survey, Visitor, connect, connect_cluster, dial, survey,
+};

@@ -14,6 +14,8 @@ mod link;
 mod listening;
 mod options;
 mod outgoing;
+mod survey;
+mod visitor;
 
 use std::{
     sync::{
@@ -42,6 +44,10 @@ use self::{
     link::Link,
     listening::{Listening, header_list, header_map},
     outgoing::{Gate, Letter, Outgoing},
+};
+pub use self::{
+    survey::{Survey, survey},
+    visitor::{Ears, Heard, Visitor},
 };
 use crate::{
     NatsConfig,

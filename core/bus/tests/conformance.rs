@@ -1,11 +1,15 @@
 //! The suite of all buses, on the one in memory and on a real nats-server.
 
-use exedra_bus::{MemoryBus, NatsConfig, conformance, connect, testing::NatsServer};
+use std::{sync::Arc, time::Duration};
+
+use exedra_bus::{
+    Commons, MemoryBus, NatsConfig, conformance, connect, connect_cluster, testing::NatsServer,
+};
 use exedra_hub::{
     metrics::Metrics,
-    port::{Bus, BusState},
+    port::{Bus, BusState, Cluster},
+    recovery::Recovery,
 };
-use std::time::Duration;
 
 #[tokio::test]
 async fn memory_conforms() {
@@ -21,4 +25,24 @@ async fn nats_conforms() {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     conformance::run_all(bus).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_in_one_process() {
+    let commons = Commons::new();
+    conformance::cluster::run_all([commons.node(), commons.node(), commons.node()]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_over_nats() {
+    let server = NatsServer::start_jetstream().await;
+    let config = NatsConfig { url: Some(server.url()), ..NatsConfig::default() };
+    let second = Duration::from_secs(1);
+    let rules = Recovery { window: second * 60, slack: second * 5, max_events: 1000, max_bytes: 1 << 24 };
+    let node = async |name: &str| -> Arc<dyn Cluster> {
+        let link: Arc<dyn Cluster> =
+            connect_cluster(&config, name, 1, Some(&rules), &Metrics::new()).await.unwrap();
+        link
+    };
+    conformance::cluster::run_all([node("a").await, node("b").await, node("c").await]).await;
 }

@@ -21,6 +21,7 @@ use crate::{
     LoadError, answer,
     calls::Calls,
     context::Contexts,
+    declared::Declared,
     door::Door,
     entry::{self, Contract},
     executor::{Executor, Inside, Kind},
@@ -41,6 +42,7 @@ pub(crate) struct Instance {
     pub(crate) manifest: Manifest,
     /// The schemas that payloads are held against.
     pub(crate) payloads: Payloads,
+    pub(crate) declared: Declared,
     pub(crate) hub: Arc<Hub>,
     pub(crate) executor: Executor,
     pub(crate) health: Arc<Health>,
@@ -110,6 +112,7 @@ impl Instance {
         let instance = Arc::new(Self {
             id: parts.id,
             name: parts.manifest.name.as_str().into(),
+            declared: Declared::of(&parts.manifest),
             metrics: parts.hub.metrics().plugin(&parts.manifest.name),
             manifest: parts.manifest,
             payloads,

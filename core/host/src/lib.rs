@@ -17,6 +17,7 @@ mod answer;
 mod calling;
 mod calls;
 mod context;
+mod declared;
 mod dispatch;
 mod door;
 mod elf;

@@ -34,6 +34,7 @@ impl Payloads {
         let inject =
             |i: &exedra_hub::manifest::Inject| prepared(format!("inject {}", i.event), i.schema.as_ref());
         let rpc = |r: &exedra_hub::manifest::Rpc| prepared(format!("rpc {}", r.method), r.schema.as_ref());
+        described(manifest)?;
         Ok(Self {
             events: manifest.events.iter().map(event).collect::<Result<_, _>>()?,
             routes: manifest.routes.iter().map(route).collect::<Result<_, _>>()?,
@@ -60,6 +61,46 @@ impl Payloads {
     }
 }
 
+/// Schemas that only documents are made of must be schemas too: a document with one that is none is of use to nobody.
+fn described(manifest: &Manifest) -> Result<(), LoadError> {
+    let events = manifest.events.iter().flat_map(|event| {
+        let all = event.args.iter().flatten().chain(&event.ack).chain(&event.refusal);
+        all.map(move |schema| (format!("event {}", event.name), schema))
+    });
+    let emits = manifest.emits.iter().flat_map(|emit| {
+        let all = emit.args.iter().flatten().chain(&emit.schema).chain(&emit.answer);
+        all.map(move |schema| (format!("emit {}", emit.name), schema))
+    });
+    let routes = manifest.routes.iter().flat_map(|route| {
+        let headers = route.headers.iter().filter_map(|header| header.schema.as_ref());
+        let all = headers.chain(&route.response).chain(&route.query);
+        all.map(move |schema| (format!("{} {}", route.method, route.path), schema))
+    });
+    let injects = manifest.injects.iter().flat_map(|inject| {
+        let headers = inject.headers.iter().filter_map(|header| header.schema.as_ref());
+        headers.map(move |schema| (format!("inject {}", inject.event), schema))
+    });
+    let rpcs = manifest
+        .rpcs
+        .iter()
+        .flat_map(|rpc| rpc.answer.iter().map(move |s| (format!("rpc {}", rpc.method), s)));
+    let outs = manifest
+        .outs
+        .iter()
+        .flat_map(|out| out.schema.iter().map(move |s| (format!("out {}", out.event), s)));
+    let asks = manifest.asks.iter().flat_map(|ask| {
+        ask.schema.iter().chain(&ask.answer).map(move |s| (format!("ask {}.{}", ask.service, ask.method), s))
+    });
+    let mut all = events.chain(emits).chain(routes).chain(injects).chain(rpcs).chain(outs).chain(asks);
+    match all.find(|(_, schema)| !jsonschema::meta::is_valid(schema)) {
+        Some((what, _)) => Err(LoadError::PayloadSchema {
+            plugin: manifest.name.clone(),
+            reason: format!("{what}: not a JSON Schema"),
+        }),
+        None => Ok(()),
+    }
+}
+
 /// The first argument of an event; a missing one counts as null.
 fn first_of(args: &[u8]) -> serde_json::Result<Value> {
     let args: Vec<&RawValue> = serde_json::from_slice(args)?;
@@ -83,14 +124,14 @@ fn sentence(error: &jsonschema::ValidationError<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use exedra_hub::manifest::{Inject, Rpc};
+    use exedra_hub::manifest::{Emit, Inject, Rpc};
     use serde_json::json;
 
     use super::*;
 
     fn payloads(schema: Value) -> Payloads {
-        let inject = Inject { event: "score".into(), schema: Some(schema), description: String::new() };
-        let rpc = Rpc { method: "get".into(), schema: None, description: String::new() };
+        let inject = Inject { event: "score".into(), schema: Some(schema), ..Inject::default() };
+        let rpc = Rpc { method: "get".into(), ..Rpc::default() };
         let manifest = Manifest { injects: vec![inject], rpcs: vec![rpc], ..Manifest::default() };
         Payloads::of(&manifest).unwrap()
     }
@@ -129,10 +170,13 @@ mod tests {
 
     #[test]
     fn broken_schema_is_named() {
-        let inject =
-            Inject { event: "x".into(), schema: Some(json!({"type": 7})), description: String::new() };
+        let inject = Inject { event: "x".into(), schema: Some(json!({"type": 7})), ..Inject::default() };
         let manifest = Manifest { name: "p".into(), injects: vec![inject], ..Manifest::default() };
         let error = Payloads::of(&manifest).unwrap_err().to_string();
         assert!(error.contains("inject x"), "{error}");
+        let emit = Emit { name: "y".into(), schema: Some(json!({"type": 7})), ..Emit::default() };
+        let manifest = Manifest { name: "p".into(), emits: vec![emit], ..Manifest::default() };
+        let error = Payloads::of(&manifest).unwrap_err().to_string();
+        assert!(error.contains("emit y"), "{error}");
     }
 }

@@ -28,6 +28,10 @@ pub struct Manifest {
     pub injects: Vec<Inject>,
     /// Methods for outside services (`exedra.rpc.<plugin>.<method>`).
     pub rpcs: Vec<Rpc>,
+    /// What it tells outside services (`exedra.out.<plugin>.<room>.<event>`), for descriptions.
+    pub outs: Vec<Out>,
+    /// Methods of outside services that it asks for (`exedra.rpc.<service>.<method>`), for descriptions.
+    pub asks: Vec<Ask>,
     /// Repeated calls.
     pub timers: Vec<Timer>,
     /// Room states that are sent as a whole and coalesced.
@@ -82,7 +86,7 @@ pub enum AuthMode {
 }
 
 /// An event that clients may send.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Event {
     /// The event's name; `*` takes every event of the namespace that nobody else declared.
@@ -90,9 +94,15 @@ pub struct Event {
     /// JSON Schema of the first argument.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// JSON Schemas of all arguments, where there is not exactly one; without this and `schema`, any are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<Value>>,
     /// JSON Schema of the acknowledgement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ack: Option<Value>,
+    /// JSON Schema of the acknowledgement of a refusal, where it is not the hub's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Value>,
     /// One sentence.
     #[serde(default)]
     pub description: String,
@@ -102,14 +112,23 @@ pub struct Event {
 }
 
 /// An event that a plugin sends.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Emit {
-    /// The event's name.
+    /// The event's name; `*` stands for names that are not known beforehand.
     pub name: String,
     /// JSON Schema of the first argument.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// JSON Schemas of all arguments, where there is not exactly one; without this and `schema`, there may be any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<Value>>,
+    /// JSON Schema of the acknowledgement that the client is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+    /// One sentence.
+    #[serde(default)]
+    pub description: String,
 }
 
 /// A REST route.
@@ -132,9 +151,79 @@ pub struct Route {
     /// JSON Schema of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub response: Option<Value>,
+    /// JSON Schema of the query, an object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query: Option<Value>,
+    /// Headers that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// The media type of the body, if it is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_type: Option<String>,
+    /// The statuses of a success; without any it is 200, or 204 without `response`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<u16>,
+    /// The media type of the answer, if it is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_type: Option<String>,
+    /// Refusals of its own; each is `application/problem+json`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<RouteError>,
+    /// Whether something better has taken its place.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deprecated: bool,
     /// One sentence.
     #[serde(default)]
     pub description: String,
+}
+
+/// A header that a route or an injected event is read by.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Header {
+    /// The name.
+    pub name: String,
+    /// Whether it is refused without.
+    #[serde(default)]
+    pub required: bool,
+    /// JSON Schema of what stands in it, as JSON; without one it is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// One sentence.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A refusal of a route.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RouteError {
+    /// The status.
+    pub status: u16,
+    /// The code for programs; the hub's own of that status when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+}
+
+impl Default for Route {
+    fn default() -> Self {
+        Self {
+            method: "GET".to_owned(),
+            path: "/".to_owned(),
+            auth: AuthMode::default(),
+            body_limit: default_body_limit(),
+            schema: None,
+            response: None,
+            query: None,
+            headers: Vec::new(),
+            body_type: None,
+            statuses: Vec::new(),
+            response_type: None,
+            errors: Vec::new(),
+            deprecated: false,
+            description: String::new(),
+        }
+    }
 }
 
 fn default_body_limit() -> usize {
@@ -153,10 +242,47 @@ pub struct Endpoint {
 }
 
 /// An event that outside services may inject.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inject {
     /// The event's name; `*` takes every event that is not declared.
+    pub event: String,
+    /// JSON Schema of the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// Headers that it reads.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// The media type of the body, if it is not JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body_type: Option<String>,
+    /// One sentence.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// A method for outside services.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rpc {
+    /// The method's name.
+    pub method: String,
+    /// JSON Schema of the body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// JSON Schema of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+    /// One sentence.
+    #[serde(default)]
+    pub description: String,
+}
+
+/// What a plugin tells outside services.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Out {
+    /// The event's name; `*` stands for names that are not known beforehand.
     pub event: String,
     /// JSON Schema of the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -166,15 +292,20 @@ pub struct Inject {
     pub description: String,
 }
 
-/// A method for outside services.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A method of an outside service that a plugin asks for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Rpc {
-    /// The method's name.
+pub struct Ask {
+    /// The service.
+    pub service: String,
+    /// Its method.
     pub method: String,
     /// JSON Schema of the body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// JSON Schema of the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
     /// One sentence.
     #[serde(default)]
     pub description: String,

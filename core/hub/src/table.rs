@@ -22,6 +22,23 @@ pub struct Install {
     pub auth: Option<AuthMode>,
 }
 
+impl Install {
+    /// The Socket.IO namespaces that it serves here, and whether each needs a token.
+    pub fn namespaces(&self) -> Vec<(&str, AuthMode)> {
+        let declared = &self.manifest.namespaces;
+        let first = declared.first().map(|n| n.auth).unwrap_or_default();
+        match &self.namespace {
+            Some(path) => vec![(path, self.auth.unwrap_or(first))],
+            None => declared.iter().map(|n| (&*n.path, self.auth.unwrap_or(n.auth))).collect(),
+        }
+    }
+
+    /// The plain WebSocket endpoints that it serves here, and whether each needs a token.
+    pub fn endpoints(&self) -> Vec<(&str, AuthMode)> {
+        self.manifest.endpoints.iter().map(|e| (&*e.path, self.auth.unwrap_or(e.auth))).collect()
+    }
+}
+
 impl From<Manifest> for Install {
     fn from(manifest: Manifest) -> Self {
         Self { manifest, namespace: None, auth: None }
@@ -195,14 +212,8 @@ fn add_spaces(
     metrics: &Metrics,
 ) -> Result<(), String> {
     let manifest = &install.manifest;
-    let declared_auth = manifest.namespaces.first().map(|n| n.auth).unwrap_or_default();
-    let namespaces: Vec<(&str, AuthMode)> = match &install.namespace {
-        Some(path) => vec![(path, install.auth.unwrap_or(declared_auth))],
-        None => manifest.namespaces.iter().map(|n| (&*n.path, install.auth.unwrap_or(n.auth))).collect(),
-    };
-    let endpoints = manifest.endpoints.iter().map(|e| (&*e.path, install.auth.unwrap_or(e.auth)));
+    let (namespaces, endpoints) = (install.namespaces().into_iter(), install.endpoints().into_iter());
     let all = namespaces
-        .into_iter()
         .map(|(path, auth)| ("socketio", path, auth))
         .chain(endpoints.map(|(path, auth)| ("websocket", path, auth)));
     for (gateway, path, auth) in all {
@@ -278,21 +289,12 @@ mod tests {
     use crate::manifest::{Event, Namespace, Route};
 
     fn plugin(name: &str, namespace: &str, events: &[&str], routes: &[(&str, &str)]) -> Install {
-        let event = |name: &&str| Event {
-            name: (*name).into(),
-            schema: None,
-            ack: None,
-            description: String::new(),
-            timeout_ms: None,
-        };
+        let event = |name: &&str| Event { name: (*name).into(), ..Event::default() };
         let route = |(method, path): &(&str, &str)| Route {
             method: (*method).into(),
             path: (*path).into(),
             auth: AuthMode::None,
-            body_limit: 10,
-            schema: None,
-            response: None,
-            description: String::new(),
+            ..Route::default()
         };
         Manifest {
             name: name.into(),

@@ -30,6 +30,9 @@ impl LoadArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Scenario {
     /// Connections that do nothing: memory and CPU time of each
+    #[command(
+        after_help = "Example:\n  exedra load idle -n 10000 --hold 30s --assert 'rss_per_connection<=4KiB'"
+    )]
     Idle {
         /// How many
         #[arg(short = 'n', long, default_value_t = 10_000)]
@@ -45,6 +48,7 @@ pub enum Scenario {
         common: Common,
     },
     /// Events to a room of many: time to each member, CPU time of the server per delivery
+    #[command(after_help = "Example:\n  exedra load fan-out -n 1000 --rate 25 --assert p99=3ms")]
     FanOut {
         /// How many are in the room
         #[arg(short = 'n', long, default_value_t = 1000)]
@@ -72,6 +76,7 @@ pub enum Scenario {
         common: Common,
     },
     /// All clients dropped at once; they come back as stock clients do
+    #[command(after_help = "Example:\n  exedra load storm -n 2000 --json")]
     Storm {
         /// How many
         #[arg(short = 'n', long, default_value_t = 10_000)]
@@ -87,6 +92,7 @@ pub enum Scenario {
         common: Common,
     },
     /// Waves of clients that connect, join and leave: does memory come back?
+    #[command(after_help = "Example:\n  exedra load churn --json")]
     Churn {
         /// Clients per wave
         #[arg(short = 'n', long, default_value_t = 9000)]
@@ -99,6 +105,7 @@ pub enum Scenario {
         common: Common,
     },
     /// Everything at once: broadcasts, questions with answers, coming and going
+    #[command(after_help = "Example:\n  exedra load mixed --json")]
     Mixed {
         /// Members of rooms
         #[arg(short = 'n', long, default_value_t = 1000)]
@@ -123,6 +130,7 @@ pub enum Scenario {
         common: Common,
     },
     /// Some of a room stop reading: when is each cut, and what do the others feel of it?
+    #[command(after_help = "Example:\n  exedra load stall --json")]
     Stall {
         /// How many are in the room
         #[arg(short = 'n', long, default_value_t = 1000)]

@@ -89,11 +89,21 @@ pub trait IntoReply {
     /// # Errors
     /// When the value cannot be written as JSON.
     fn into_reply(self) -> Result<Reply>;
+
+    /// The status, as far as the type says it; for the manifest.
+    #[doc(hidden)]
+    fn status() -> u16 {
+        200
+    }
 }
 
 impl IntoReply for () {
     fn into_reply(self) -> Result<Reply> {
         NoContent.into_reply()
+    }
+
+    fn status() -> u16 {
+        NoContent::status()
     }
 }
 

@@ -92,6 +92,7 @@ impl Conn {
     /// # Errors
     /// [`Code::Gone`](crate::Code::Gone) when the connection has ended.
     pub fn emit(&self, event: &str, payload: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.hub.sends(event)?;
         plain(event, payload, |message| ops::emit(&self.hub.door, self.id, message))
     }
 
@@ -100,6 +101,7 @@ impl Conn {
     /// # Errors
     /// As [`Conn::emit`].
     pub fn send(&self, message: Message) -> Result<()> {
+        self.hub.sends(message.event())?;
         message.lend(|message| ops::emit(&self.hub.door, self.id, message))
     }
 
@@ -129,6 +131,7 @@ impl Conn {
     }
 
     fn start_request(&self, message: &ops::Outgoing<'_>, timeout: Duration) -> Result<Op> {
+        self.hub.sends(message.name)?;
         ops::request(&self.hub.door, self.id, message, crate::Span(timeout).as_ms())
     }
 

@@ -32,6 +32,18 @@ pub trait FromCall: Sized {
     fn schema() -> Option<Value> {
         None
     }
+
+    /// JSON Schema of the query, when this is what reads it.
+    #[doc(hidden)]
+    fn query() -> Option<Value> {
+        None
+    }
+
+    /// Whether this takes whatever arguments come.
+    #[doc(hidden)]
+    fn any_arguments() -> bool {
+        false
+    }
 }
 
 /// The first argument of an event, read as `T`.
@@ -125,6 +137,14 @@ impl<T: FromCall> FromCall for Result<T> {
     fn schema() -> Option<Value> {
         T::schema()
     }
+
+    fn query() -> Option<Value> {
+        T::query()
+    }
+
+    fn any_arguments() -> bool {
+        T::any_arguments()
+    }
 }
 
 impl<T: DeserializeOwned + JsonSchema> FromCall for Payload<T> {
@@ -142,6 +162,10 @@ impl FromCall for Args {
     fn from_call(call: &Call<'_>) -> Result<Self> {
         let json = if call.payload.is_empty() { &b"[]"[..] } else { call.payload };
         Ok(Self { json: Bytes::copy_from_slice(json), attachments: call.attachments() })
+    }
+
+    fn any_arguments() -> bool {
+        true
     }
 }
 
@@ -168,9 +192,13 @@ impl<T: DeserializeOwned> FromCall for Path<T> {
     }
 }
 
-impl<T: DeserializeOwned> FromCall for Query<T> {
+impl<T: DeserializeOwned + JsonSchema> FromCall for Query<T> {
     fn from_call(call: &Call<'_>) -> Result<Self> {
         parse_params(&call.context()?.query, "query").map(Self)
+    }
+
+    fn query() -> Option<Value> {
+        Some(read_schema::<T>())
     }
 }
 

@@ -108,11 +108,19 @@ impl<T: Serialize> IntoReply for Created<T> {
     fn into_reply(self) -> Result<Reply> {
         Reply::json(201, &self.0)
     }
+
+    fn status() -> u16 {
+        201
+    }
 }
 
 impl IntoReply for NoContent {
     fn into_reply(self) -> Result<Reply> {
         Ok(Reply::status(204))
+    }
+
+    fn status() -> u16 {
+        204
     }
 }
 
@@ -125,6 +133,10 @@ impl IntoReply for Reply {
 impl<R: IntoReply> IntoReply for WithHeader<R> {
     fn into_reply(self) -> Result<Reply> {
         Ok(self.reply.into_reply()?.header(self.name, self.value))
+    }
+
+    fn status() -> u16 {
+        R::status()
     }
 }
 

@@ -1,5 +1,7 @@
 //! The hub, as a plugin asks things of it.
 
+#[cfg(feature = "testing")]
+use std::collections::HashSet;
 use std::{
     collections::HashMap,
     fmt,
@@ -35,6 +37,9 @@ pub struct Hub {
 struct Names {
     states: HashMap<String, u32>,
     metrics: HashMap<String, (u32, MetricKind)>,
+    /// What it sends to clients, and to outside services.
+    #[cfg(feature = "testing")]
+    sent: [HashSet<String>; 2],
 }
 
 impl Hub {
@@ -42,7 +47,19 @@ impl Hub {
         let states = manifest.states.iter().zip(0..).map(|(state, at)| (state.name.clone(), at)).collect();
         let metrics =
             manifest.metrics.iter().zip(0..).map(|(metric, at)| (metric.name.clone(), (at, metric.kind)));
-        Self { door, names: Arc::new(Names { states, metrics: metrics.collect() }) }
+        #[cfg(feature = "testing")]
+        let sent = [
+            manifest.emits.iter().map(|emit| emit.name.clone()).collect(),
+            manifest.outs.iter().map(|out| out.event.clone()).collect(),
+        ];
+        let metrics = metrics.collect();
+        let names = Names {
+            states,
+            metrics,
+            #[cfg(feature = "testing")]
+            sent,
+        };
+        Self { door, names: Arc::new(names) }
     }
 
     pub(crate) fn is(&self, other: &Self) -> bool {
@@ -70,12 +87,16 @@ impl Hub {
     /// # Errors
     /// [`Code::Unavailable`] while the bus is away and its queue is full.
     pub fn out(&self, room: &str, event: &str, payload: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.declares(1, event)?;
         ops::publish(&self.door, room, event, &one_value(payload)?)
     }
 
     /// The same for what has happened whether services hear of it or not: a bus that is away is only logged.
     pub fn tell(&self, room: &str, event: &str, payload: &(impl Serialize + ?Sized)) {
         if let Err(error) = self.out(room, event, payload) {
+            // A fault of the plugin, which a test must not overlook.
+            #[cfg(feature = "testing")]
+            assert!(error.code != Code::Invalid, "{error}");
             crate::warn!("{event} in room {room:?} not published: {}", error.code_str());
         }
     }
@@ -178,6 +199,28 @@ impl Hub {
             Some((_, declared)) => Err(Error::invalid(format!("the metric `{name}` is a {declared:?}"))),
             None => Err(Error::invalid(format!("the plugin declares no metric `{name}`"))),
         }
+    }
+
+    /// An event goes to clients.
+    pub(crate) fn sends(&self, event: &str) -> Result<()> {
+        self.declares(0, event)
+    }
+
+    /// In tests, what is sent must be declared: documents are made of the manifest. In a running hub it is sent all the
+    /// same, and told to the log.
+    fn declares(&self, list: usize, event: &str) -> Result<()> {
+        #[cfg(feature = "testing")]
+        if let Some(names) = self.names.sent.get(list)
+            && !names.contains(event)
+            && !names.contains("*")
+        {
+            let list = ["emits", "outs"][list];
+            return Err(Error::invalid(format!(
+                "the plugin sends `{event}` but does not declare it in `{list}`"
+            )));
+        }
+        let _ = (list, event);
+        Ok(())
     }
 
     pub(crate) fn state_index(&self, name: &str) -> Result<u32> {

@@ -124,7 +124,7 @@ pub mod __private {
         log::write as log,
         manifest,
         plugin::{Boxed, NoSettings, made},
-        schema::{Probe, WithoutSchema},
+        schema::{Probe, WithoutSchema, binary, read_schema, write_schema},
     };
 }
 

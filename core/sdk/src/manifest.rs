@@ -27,6 +27,10 @@ pub struct Manifest {
     pub injects: Vec<Inject>,
     /// Methods for outside services.
     pub rpcs: Vec<Rpc>,
+    /// What it tells outside services.
+    pub outs: Vec<Out>,
+    /// Methods of outside services that it asks for.
+    pub asks: Vec<Ask>,
     /// Repeated calls.
     pub timers: Vec<Timer>,
     /// Room states.
@@ -86,9 +90,15 @@ pub struct Event {
     /// JSON Schema of the first argument.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// JSON Schemas of all arguments, where there is not exactly one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<Value>>,
     /// JSON Schema of the acknowledgement.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ack: Option<Value>,
+    /// JSON Schema of the acknowledgement of a refusal, where it is not the hub's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Value>,
     /// One sentence.
     pub description: String,
     /// Longest time for the handler.
@@ -99,11 +109,19 @@ pub struct Event {
 /// An event that the plugin sends.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Emit {
-    /// The name.
+    /// The name, or `*`.
     pub name: String,
     /// JSON Schema of the first argument.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// JSON Schemas of all arguments, where there is not exactly one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args: Option<Vec<Value>>,
+    /// JSON Schema of the acknowledgement that the client is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+    /// One sentence.
+    pub description: String,
 }
 
 /// A REST route.
@@ -124,8 +142,53 @@ pub struct Route {
     /// JSON Schema of the answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response: Option<Value>,
+    /// JSON Schema of the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub query: Option<Value>,
+    /// Headers that it reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// The media type of the body, if it is not JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_type: Option<String>,
+    /// The statuses of a success.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub statuses: Vec<u16>,
+    /// The media type of the answer, if it is not JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_type: Option<String>,
+    /// Refusals of its own.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<RouteError>,
+    /// Whether something better has taken its place.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub deprecated: bool,
     /// One sentence.
     pub description: String,
+}
+
+/// A header that a route or an injected event is read by.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Header {
+    /// The name.
+    pub name: String,
+    /// Whether it is refused without.
+    pub required: bool,
+    /// JSON Schema of what stands in it, as JSON; without one it is text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// One sentence.
+    pub description: String,
+}
+
+/// A refusal of a route.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RouteError {
+    /// The status.
+    pub status: u16,
+    /// The code for programs; the hub's own of that status when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
 }
 
 /// A plain WebSocket endpoint.
@@ -145,6 +208,12 @@ pub struct Inject {
     /// JSON Schema of the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// Headers that it reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<Header>,
+    /// The media type of the body, if it is not JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub body_type: Option<String>,
     /// One sentence.
     pub description: String,
 }
@@ -157,6 +226,38 @@ pub struct Rpc {
     /// JSON Schema of the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
+    /// JSON Schema of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
+    /// One sentence.
+    pub description: String,
+}
+
+/// What the plugin tells outside services.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Out {
+    /// The name, or `*`.
+    pub event: String,
+    /// JSON Schema of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// One sentence.
+    pub description: String,
+}
+
+/// A method of an outside service that the plugin asks for.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Ask {
+    /// The service.
+    pub service: String,
+    /// Its method.
+    pub method: String,
+    /// JSON Schema of the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// JSON Schema of the answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub answer: Option<Value>,
     /// One sentence.
     pub description: String,
 }

@@ -77,6 +77,10 @@ impl Message {
         self
     }
 
+    pub(crate) fn event(&self) -> &str {
+        &self.event
+    }
+
     /// Only the newest message of this event and key waits for a slow link.
     #[must_use]
     pub fn latest(mut self, key: impl Into<String>) -> Self {

@@ -79,6 +79,7 @@ impl Room {
     /// # Errors
     /// When the payload cannot be written as JSON or a name is too long.
     pub fn emit(&self, event: &str, payload: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.hub.sends(event)?;
         plain(event, payload, |message| ops::broadcast(&self.hub.door, &self.name, message, 0))
     }
 
@@ -87,6 +88,7 @@ impl Room {
     /// # Errors
     /// As [`Room::emit`].
     pub fn emit_except(&self, except: &Conn, event: &str, payload: &(impl Serialize + ?Sized)) -> Result<()> {
+        self.hub.sends(event)?;
         plain(event, payload, |message| ops::broadcast(&self.hub.door, &self.name, message, except.id()))
     }
 
@@ -96,6 +98,7 @@ impl Room {
     /// As [`Room::emit`].
     pub fn send(&self, message: Message) -> Result<()> {
         let except = message.excepted();
+        self.hub.sends(message.event())?;
         message.lend(|message| ops::broadcast(&self.hub.door, &self.name, message, except))
     }
 

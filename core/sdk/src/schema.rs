@@ -6,13 +6,21 @@ use schemars::{JsonSchema, generate::SchemaSettings};
 use serde_json::Value;
 
 /// The schema of what is read.
-pub(crate) fn read_schema<T: JsonSchema + ?Sized>() -> Value {
+#[doc(hidden)]
+pub fn read_schema<T: JsonSchema + ?Sized>() -> Value {
     SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>().to_value()
 }
 
 /// The schema of what is written.
-fn write_schema<T: JsonSchema + ?Sized>() -> Value {
+#[doc(hidden)]
+pub fn write_schema<T: JsonSchema + ?Sized>() -> Value {
     SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+/// The schema of an argument that is bytes and not JSON.
+#[doc(hidden)]
+pub fn binary() -> Value {
+    serde_json::json!({ "type": "string", "format": "binary" })
 }
 
 /// Asks a type for its schema if it has one: `Probe::<T>::new().written()` finds the method of the type itself when

@@ -3,7 +3,9 @@
 
 mod args;
 mod load;
+mod manual;
 mod operate;
+mod services;
 
 use std::{
     io::{self, Read, Write},
@@ -16,9 +18,13 @@ use serde_json::Value;
 use crate::{
     app,
     config::{self, Loaded, Problem},
+    descriptions,
+    doctor::{self, Finding, Level},
     plugins, telemetry,
     token::{self, Subject},
 };
+pub(crate) use operate::reachable;
+
 use args::{Cli, Command, ConfigArgs, ConfigCommand, PluginCommand, TokenCommand};
 
 /// The longest token that is read from stdin.
@@ -74,12 +80,53 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Plugin { command } => plugin_command(command),
         Command::Token { command } => token_command(command),
         Command::Load(args) => load::run(&args),
+        Command::Describe { config, format } => {
+            print(&descriptions::describe(&load(&config)?, format.into())?)
+        }
+        Command::Publish(args) => services::publish(&load(&args.config)?.config.nats, &args),
+        Command::Tail { config, count, patterns } => {
+            services::tail(&load(&config)?.config.nats, &patterns, count)
+        }
+        Command::Doctor { config, json } => examine(&config, json),
+        Command::Man { dir } => manual::write(dir.as_deref()),
         Command::Completions { shell } => {
             let mut text = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "exedra", &mut text);
             print(&String::from_utf8_lossy(&text))
         }
     }
+}
+
+/// Prints what the doctor finds; what a hub cannot live with is a failure.
+fn examine(args: &ConfigArgs, json: bool) -> Result<(), Failure> {
+    let findings = doctor::examine(&args.files, &args.sets);
+    let worst = doctor::worst(&findings);
+    if json {
+        print_json(&serde_json::json!({ "ok": worst != Level::Fail, "checks": findings }))?;
+    } else {
+        let colours = telemetry::colours_of(&io::stdout());
+        print(&findings.iter().map(|finding| line_of(finding, colours)).collect::<String>())?;
+    }
+    match findings.iter().filter(|finding| finding.level == Level::Fail).count() {
+        0 => Ok(()),
+        failed => Err(anyhow::anyhow!("{failed} of {} checks failed", findings.len()).into()),
+    }
+}
+
+/// A finding for people. Names in it may come from anywhere.
+fn line_of(finding: &Finding, colours: bool) -> String {
+    let (word, colour) = match finding.level {
+        Level::Ok => ("ok", "32"),
+        Level::Warn => ("warn", "33"),
+        Level::Fail => ("fail", "31"),
+    };
+    let clean = |text: &str| telemetry::clean(&text.replace('\n', " "));
+    let word = if colours { format!("\x1b[1;{colour}m{word:4}\x1b[0m") } else { format!("{word:4}") };
+    let mut line = format!("{word}  {:22}  {}\n", clean(&finding.check), clean(&finding.says));
+    if let Some(hint) = finding.hint.as_deref().filter(|_| finding.level != Level::Ok) {
+        line.push_str(&format!("      {:22}  hint: {}\n", "", clean(hint)));
+    }
+    line
 }
 
 fn config_command(command: ConfigCommand) -> Result<(), Failure> {
@@ -186,7 +233,7 @@ fn report(failure: &Failure) {
 }
 
 /// One message on stderr, its first word coloured on a terminal. Names in it may come from anywhere.
-fn say(word: &str, text: &str, colour: &str) {
+pub(crate) fn say(word: &str, text: &str, colour: &str) {
     let lines: Vec<_> = text.lines().map(telemetry::clean).collect();
     let text = lines.join("\n");
     let mut err = io::stderr().lock();

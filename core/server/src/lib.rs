@@ -6,6 +6,8 @@
 //! * [`app`]: build, run, drain
 //! * [`admin`]: the operators' listener
 //! * [`demo`]: the demo pages and their tokens
+//! * [`doctor`]: whether a hub would do well here
+//! * [`descriptions`]: what the plugins accept and emit, as documents
 //! * [`plugins`]: libraries, inspected and checked
 //! * [`token`]: development tokens
 //! * [`telemetry`]: the log
@@ -17,6 +19,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod descriptions;
+pub mod doctor;
 pub mod plugins;
 pub mod telemetry;
 pub mod token;

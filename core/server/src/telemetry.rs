@@ -67,7 +67,12 @@ pub fn check_level(level: &str) -> Result<(), String> {
 
 /// Whether stderr takes colours: a terminal, and nobody has said no (<https://no-color.org>).
 pub fn colours() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+    colours_of(&std::io::stderr())
+}
+
+/// The same of another stream.
+pub fn colours_of(stream: &impl IsTerminal) -> bool {
+    stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
 }
 
 fn filter(level: &str) -> Result<EnvFilter, String> {

@@ -58,18 +58,40 @@ pub struct Deepfake {
     description = "Deepfake detection results, alerts and analytics, live in meetings",
     namespace = "/",
     auth = "required",
+    refusal = RefusedAck,
     emits = [
+        /// One has joined a meeting: everybody in it.
         "meeting-joined": MeetingJoined,
+        /// One has left a meeting.
         "meeting-left": MeetingLeft,
+        /// Another one has joined.
         "participant-joined": ParticipantJoined,
+        /// Somebody has left, or was lost.
         "participant-left": ParticipantLeft,
+        /// Results of a detection engine about a participant.
         "detection-update": DetectionUpdate,
+        /// How far a participant is to be trusted.
         "trust-score-update": TrustScoreUpdate,
+        /// Something looks forged.
         "deepfake-alert": Alert,
+        /// Somebody has seen an alert.
         "alert-acknowledged": AlertAcknowledged,
+        /// How the meeting stands.
         "analytics-update": AnalyticsUpdate,
-        "video-frame",
+        /// A frame: its bytes, and what is said of them.
+        "video-frame": (Bytes, FrameMeta),
+        /// Something that this connection asked for was refused.
         "error": ErrorOut,
+    ],
+    outs = [
+        /// Somebody is in the meeting.
+        "joined": ParticipantJoined,
+        /// Somebody is not in it any more.
+        "left": ParticipantLeft,
+        /// An alert was raised.
+        "alert": Alert,
+        /// Somebody has seen an alert.
+        "alert-acknowledged": AlertAcknowledged,
     ],
     metrics = [
         counter("alerts_total", "Alerts raised.", label "severity" in ["high", "medium", "low"]),
@@ -216,7 +238,7 @@ impl Deepfake {
     }
 
     /// A video frame of a detection engine: two arguments, the bytes and what is said of them.
-    #[event("video-frame")]
+    #[event("video-frame", args = (Bytes, FrameMeta))]
     async fn video_frame(&self, conn: Conn, args: Args) -> Result<Done<Nothing>> {
         let taken = async {
             let (frame, meta) = frame_of(&args).map_err(bad_data)?;
@@ -253,7 +275,11 @@ impl Deepfake {
     }
 
     /// A video frame: its bytes are the body, the header `Frame-Meta` says what they are as JSON.
-    #[inject("video-frame")]
+    #[inject(
+        "video-frame",
+        body_type = "application/octet-stream",
+        headers = [required("Frame-Meta", "What is said of the frame.", json FrameMeta)]
+    )]
     async fn frame_in(&self, room: RoomName, headers: Headers, frame: Bytes) -> Result<()> {
         let meta =
             headers.get("frame-meta").ok_or_else(|| Error::invalid("the header Frame-Meta is missing"))?;
@@ -290,7 +316,7 @@ impl Deepfake {
     }
 
     /// The alerts of a meeting, in order of their coming.
-    #[http(GET, "/api/meetings/{id}/alerts")]
+    #[http(GET, "/api/meetings/{id}/alerts", errors = [400 "INVALID_MEETING_ID"])]
     async fn get_alerts(
         &self,
         _me: User,
@@ -301,7 +327,7 @@ impl Deepfake {
     }
 
     /// How a meeting stands.
-    #[http(GET, "/api/meetings/{id}/analytics")]
+    #[http(GET, "/api/meetings/{id}/analytics", errors = [400 "INVALID_MEETING_ID"])]
     async fn get_analytics(&self, _me: User, Path(id): Path<String>) -> Result<Json<AnalyticsUpdate>> {
         self.analytics_now(&meeting_id(id)?).await.map(Json)
     }

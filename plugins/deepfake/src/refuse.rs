@@ -3,7 +3,7 @@
 
 use exedra_sdk::prelude::*;
 
-use crate::wire::ErrorOut;
+use crate::wire::{ErrorOut, RefusedAck};
 
 /// The meeting's id is missing or no id.
 pub(crate) fn no_meeting(error: Error) -> Error {
@@ -37,7 +37,7 @@ pub(crate) fn told<T>(conn: &Conn, outcome: Result<T>) -> Result<T> {
         let shown = shown(&error);
         // A client that has gone meanwhile needs no telling.
         let _gone = conn.emit("error", &shown);
-        error.with_body(json!({ "success": false, "error": shown }))
+        error.with_body(RefusedAck { success: false, error: shown })
     })
 }
 

@@ -75,6 +75,7 @@ pub struct ParticipantLeft {
 
 /// An acknowledgement of something that went well.
 #[derive(Debug, Clone, Serialize, JsonSchema)]
+#[schemars(rename = "{T}Done")]
 pub struct Done<T> {
     /// Always true.
     pub success: bool,
@@ -114,6 +115,15 @@ pub struct ErrorOut {
     /// What exactly, where that helps.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
+}
+
+/// The acknowledgement of something that was refused.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RefusedAck {
+    /// Always false.
+    pub success: bool,
+    /// Why not.
+    pub error: ErrorOut,
 }
 
 /// The answer of `GET /api/meetings/stats/connections`.

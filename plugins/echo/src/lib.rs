@@ -12,7 +12,16 @@ pub struct Echo;
     description = "Sends back what it gets",
     namespaces = ["/", "/custom"],
     auth = "none",
-    emits = ["auth": Value, "message-back", "emit-with-ack", "emit-with-ack-back"]
+    emits = [
+        /// After connecting: the `auth` of the handshake.
+        "auth": Value,
+        /// The arguments of `message`.
+        "message-back": Args,
+        /// The arguments of `emit-with-ack`; the client acknowledges with any.
+        "emit-with-ack": Args => Args,
+        /// What the client has acknowledged with.
+        "emit-with-ack-back": Args,
+    ]
 )]
 impl Echo {
     fn new() -> Self {

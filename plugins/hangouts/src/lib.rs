@@ -43,14 +43,36 @@ pub struct Hangouts {
     endpoint = "/ws/rooms",
     auth = "optional",
     emits = [
+        /// The first message.
         "CONNECTION_ESTABLISHED": Established,
+        /// Somebody joined or left a room that the link follows, or it was changed.
         "ROOM_UPDATE": RoomUpdate,
+        /// How many links follow a room, as asked for.
         "ROOM_STATUS": RoomStatus,
+        /// The answer to `PING`.
         "PONG": Pong,
+        /// After the update by which the room filled.
         "ROOM_FULL": RoomNotice,
+        /// After the update by which the room freed.
         "ROOM_AVAILABLE": RoomNotice,
+        /// An operator has removed the room.
         "ROOM_CLOSED": RoomClosed,
+        /// Something is wrong with a message, or with the link.
         "ERROR": ErrorMessage<'static>,
+    ],
+    outs = [
+        /// A room was made.
+        "created": RoomView,
+        /// Somebody joined.
+        "joined": Told,
+        /// Somebody left.
+        "left": Told,
+        /// A room has filled.
+        "full": RoomNotice,
+        /// A room has freed.
+        "available": RoomNotice,
+        /// A room was removed.
+        "removed": Removed,
     ],
     metrics = [
         counter("joins_total", "People who joined a room."),
@@ -139,13 +161,18 @@ impl Hangouts {
     // ---- REST ----
 
     /// Makes a room.
-    #[http(POST, "/api/rooms", body_limit = 4096)]
+    #[http(
+        POST,
+        "/api/rooms",
+        body_limit = 4096,
+        errors = [400 "INVALID_REQUEST", 409 "ROOM_EXISTS", 503 "NO_PLACE"]
+    )]
     async fn post_room(&self, new: Result<Json<NewRoom>, Error>) -> Result<Created<RoomView>> {
         Ok(Created(self.create(new.map_err(malformed)?.0, false).await?))
     }
 
     /// Lists the rooms.
-    #[http(GET, "/api/rooms")]
+    #[http(GET, "/api/rooms", errors = [400 "INVALID_REQUEST"])]
     async fn get_rooms(&self, page: Result<Query<Page>, Error>) -> Result<Json<RoomList>> {
         self.list(page.map_err(malformed)?.0).await.map(Json)
     }
@@ -157,13 +184,18 @@ impl Hangouts {
     }
 
     /// Shows a room, with the fields of `ROOM_UPDATE`.
-    #[http(GET, "/api/rooms/{roomId}")]
+    #[http(GET, "/api/rooms/{roomId}", errors = [404 "ROOM_NOT_FOUND"])]
     async fn get_room(&self, Path(id): Path<String>) -> Result<Json<RoomView>> {
         Ok(Json(self.room(room_id(&id)?).await?.view()))
     }
 
     /// Joins a room, unless it is full.
-    #[http(POST, "/api/rooms/{roomId}/join", body_limit = 4096)]
+    #[http(
+        POST,
+        "/api/rooms/{roomId}/join",
+        body_limit = 4096,
+        errors = [400 "INVALID_REQUEST", 404 "ROOM_NOT_FOUND", 409 "ROOM_FULL"]
+    )]
     async fn post_join(
         &self,
         me: Option<User>,
@@ -175,7 +207,12 @@ impl Hangouts {
     }
 
     /// Leaves a room.
-    #[http(POST, "/api/rooms/{roomId}/leave", body_limit = 4096)]
+    #[http(
+        POST,
+        "/api/rooms/{roomId}/leave",
+        body_limit = 4096,
+        errors = [400 "INVALID_REQUEST", 404 "ROOM_NOT_FOUND"]
+    )]
     async fn post_leave(
         &self,
         me: Option<User>,

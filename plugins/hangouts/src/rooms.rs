@@ -17,8 +17,8 @@ use crate::{
     ids::{LARGEST, RoomId},
     room::Room,
     wire::{
-        ChangeRoom, Membership, NewRoom, News, Page, RoomClosed, RoomEvent, RoomList, RoomUpdate, RoomView,
-        Who,
+        ChangeRoom, Membership, NewRoom, News, Page, Removed, RoomClosed, RoomEvent, RoomList, RoomUpdate,
+        RoomView, Told, Who,
     },
 };
 
@@ -150,11 +150,8 @@ impl Hangouts {
         })?;
         if changed {
             self.joins.inc();
-            self.hub.tell(
-                &id.number.to_string(),
-                "joined",
-                &json!({ "userId": person.id, "userName": name }),
-            );
+            let told = Told { user_id: person.id.clone(), user_name: Some(name) };
+            self.hub.tell(&id.number.to_string(), "joined", &told);
         }
         Ok(Membership { success: true, user_id: person.id, changed, room: room.view() })
     }
@@ -171,7 +168,8 @@ impl Hangouts {
         let (room, changed) = left.await?;
         if changed {
             self.leaves.inc();
-            self.hub.tell(&id.number.to_string(), "left", &json!({ "userId": person.id, "userName": name }));
+            let told = Told { user_id: person.id.clone(), user_name: name };
+            self.hub.tell(&id.number.to_string(), "left", &told);
         }
         Ok(Membership { success: true, user_id: person.id, changed, room: room.view() })
     }
@@ -190,7 +188,7 @@ impl Hangouts {
         self.hub.kv().remove(&key(id.number)).await?;
         let timestamp = Timestamp(self.hub.now_ms());
         self.follow("ROOM_CLOSED", id.number, |room_id| RoomClosed { room_id, timestamp })?;
-        self.hub.tell(&id.number.to_string(), "removed", &json!({ "roomId": id.number }));
+        self.hub.tell(&id.number.to_string(), "removed", &Removed { room_id: id.number });
         Ok(())
     }
 

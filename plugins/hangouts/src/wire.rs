@@ -146,6 +146,24 @@ pub struct RoomList {
     pub next: Option<u64>,
 }
 
+/// `exedra.out.hangouts.<roomId>.joined` and `.left`.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// Who.
+    pub user_id: String,
+    /// The name.
+    pub user_name: Option<String>,
+}
+
+/// `exedra.out.hangouts.<roomId>.removed`.
+#[derive(Debug, Clone, Copy, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Removed {
+    /// The room.
+    pub room_id: u64,
+}
+
 /// The query of `GET /api/rooms`.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -29,7 +29,7 @@ use exedra_sdk::{prelude::*, random::Sequence};
 use crate::{
     live::{Budgets, EventReceived, SessionEnded, SessionStarted},
     project::{NewProject, PageQuery, ProjectChange, ProjectList, ProjectView, ProjectWithKey},
-    refuse::{ErrorOut, told},
+    refuse::{ErrorOut, RefusedAck, told},
     session::{Accepted, EventList, NewSession, SessionList, SessionView},
     settings::Settings,
     tracker::{
@@ -62,13 +62,26 @@ pub struct LivePreview {
     description = "Sessions and events of tracked pages, live to the owner of the project",
     namespace = "/",
     auth = "required",
+    refusal = RefusedAck,
     emits = [
+        /// Something has happened in a session.
         "event-received": EventReceived,
+        /// A session has begun.
         "session-started": SessionStarted,
+        /// A session has ended.
         "session-ended": SessionEnded,
+        /// Somebody watches the project, or no more.
         "viewers-updated": Viewers,
+        /// After connecting again: a project that was watched before is watched again.
         "project-rejoined": ProjectJoined,
+        /// Something that this connection asked for was refused.
         "error": ErrorOut,
+    ],
+    outs = [
+        /// A session has begun.
+        "session-started": SessionStarted,
+        /// A session has ended.
+        "session-ended": SessionEnded,
     ],
     metrics = [
         counter("joins_total", "Joins of viewers, also repeated ones and those after a lost connection."),
@@ -194,13 +207,13 @@ impl LivePreview {
     }
 
     /// A project of the caller.
-    #[http(GET, "/api/projects/{id}")]
+    #[http(GET, "/api/projects/{id}", errors = [403 "UNAUTHORIZED", 404 "PROJECT_NOT_FOUND"])]
     async fn get_project(&self, me: User, Path(id): Path<String>) -> Result<Json<ProjectView>> {
         Ok(Json(self.own_project(Some(&me), &id).await?.into()))
     }
 
     /// Changes a project of the caller.
-    #[http(PATCH, "/api/projects/{id}")]
+    #[http(PATCH, "/api/projects/{id}", errors = [403 "UNAUTHORIZED", 404 "PROJECT_NOT_FOUND"])]
     async fn patch_project(
         &self,
         me: User,
@@ -211,20 +224,20 @@ impl LivePreview {
     }
 
     /// Makes a new key for a project of the caller.
-    #[http(POST, "/api/projects/{id}/api-key")]
+    #[http(POST, "/api/projects/{id}/api-key", errors = [403 "UNAUTHORIZED", 404 "PROJECT_NOT_FOUND"])]
     async fn post_key(&self, me: User, Path(id): Path<String>) -> Result<Created<ProjectWithKey>> {
         self.renew_key(&me, &id).await.map(Created)
     }
 
     /// Who watches a project of the caller.
-    #[http(GET, "/api/projects/{id}/viewers")]
+    #[http(GET, "/api/projects/{id}/viewers", errors = [403 "UNAUTHORIZED", 404 "PROJECT_NOT_FOUND"])]
     async fn get_viewers(&self, me: User, Path(id): Path<String>) -> Result<Json<Viewers>> {
         let project = self.own_project(Some(&me), &id).await?;
         self.viewers_of(&project.id).map(Json)
     }
 
     /// The sessions of a project of the caller.
-    #[http(GET, "/api/projects/{id}/sessions")]
+    #[http(GET, "/api/projects/{id}/sessions", errors = [403 "UNAUTHORIZED", 404 "PROJECT_NOT_FOUND"])]
     async fn get_sessions(
         &self,
         me: User,
@@ -236,13 +249,13 @@ impl LivePreview {
     }
 
     /// A session of a project of the caller.
-    #[http(GET, "/api/sessions/{id}")]
+    #[http(GET, "/api/sessions/{id}", errors = [403 "UNAUTHORIZED", 404 "SESSION_NOT_FOUND"])]
     async fn get_session(&self, me: User, Path(id): Path<String>) -> Result<Json<SessionView>> {
         Ok(Json(self.own_session(&me, &id).await?.into()))
     }
 
     /// The events of a session of a project of the caller.
-    #[http(GET, "/api/sessions/{id}/events")]
+    #[http(GET, "/api/sessions/{id}/events", errors = [403 "UNAUTHORIZED", 404 "SESSION_NOT_FOUND"])]
     async fn get_events(
         &self,
         me: User,
@@ -254,7 +267,12 @@ impl LivePreview {
     }
 
     /// The data of a binary event of a session of a project of the caller.
-    #[http(GET, "/api/sessions/{id}/data/{data}")]
+    #[http(
+        GET,
+        "/api/sessions/{id}/data/{data}",
+        response_type = "application/octet-stream",
+        errors = [403 "UNAUTHORIZED", 404 "SESSION_NOT_FOUND", 404]
+    )]
     async fn get_data(&self, me: User, Path((id, data)): Path<(String, String)>) -> Result<Reply> {
         let session = self.own_session(&me, &id).await?;
         let data = self.event_data(&session.id, &data).await?;
@@ -266,7 +284,13 @@ impl LivePreview {
     // ---- trackers ----
 
     /// Begins a session; needs the project's key as `X-API-Key`.
-    #[http(POST, "/api/projects/{id}/sessions", auth = "none")]
+    #[http(
+        POST,
+        "/api/projects/{id}/sessions",
+        auth = "none",
+        headers = [required("X-API-Key", "The project's key.")],
+        errors = [401 "INVALID_API_KEY", 409 "PROJECT_INACTIVE"]
+    )]
     async fn post_session(
         &self,
         Path(id): Path<String>,
@@ -279,7 +303,14 @@ impl LivePreview {
     }
 
     /// Takes events; needs the project's key as `X-API-Key`.
-    #[http(POST, "/api/sessions/{id}/events", auth = "none", body_limit = 786432)]
+    #[http(
+        POST,
+        "/api/sessions/{id}/events",
+        auth = "none",
+        body_limit = 786432,
+        headers = [required("X-API-Key", "The project's key.")],
+        errors = [401 "INVALID_API_KEY", 409 "PROJECT_INACTIVE", 409 "SESSION_ENDED", 413 "SESSION_FULL"]
+    )]
     async fn post_events(
         &self,
         Path(id): Path<String>,
@@ -293,7 +324,18 @@ impl LivePreview {
 
     /// Takes an event with data: the data are the body, the header `X-Event` is the event as JSON. Needs the project's
     /// key as `X-API-Key`.
-    #[http(POST, "/api/sessions/{id}/binary-events", auth = "none", body_limit = 786432)]
+    #[http(
+        POST,
+        "/api/sessions/{id}/binary-events",
+        auth = "none",
+        body_limit = 786432,
+        body_type = "application/octet-stream",
+        headers = [
+            required("X-API-Key", "The project's key."),
+            required("X-Event", "The event.", json TrackerEvent)
+        ],
+        errors = [401 "INVALID_API_KEY", 409 "PROJECT_INACTIVE", 409 "SESSION_ENDED", 413 "SESSION_FULL"]
+    )]
     async fn post_binary(&self, Path(id): Path<String>, request: Request) -> Result<Created<Accepted>> {
         let session = self.tracked_session(&id, &request).await?;
         let event: TrackerEvent = header_json("X-Event", request.header("x-event"))?;
@@ -301,7 +343,13 @@ impl LivePreview {
     }
 
     /// Ends a session as submitted; needs the project's key as `X-API-Key`.
-    #[http(POST, "/api/sessions/{id}/submit", auth = "none")]
+    #[http(
+        POST,
+        "/api/sessions/{id}/submit",
+        auth = "none",
+        headers = [required("X-API-Key", "The project's key.")],
+        errors = [401 "INVALID_API_KEY", 409 "PROJECT_INACTIVE"]
+    )]
     async fn post_submit(&self, Path(id): Path<String>, request: Request) -> Result<Json<SessionView>> {
         self.tracked_session(&id, &request).await?;
         self.submit(&id).await.map(Json)
@@ -334,7 +382,11 @@ impl LivePreview {
 
     /// Something with data has happened: the data are the body, the header `Event-Meta` is
     /// `{sessionId, externalUserId?, event}` as JSON.
-    #[inject("binary-event")]
+    #[inject(
+        "binary-event",
+        body_type = "application/octet-stream",
+        headers = [required("Event-Meta", "The event and its session.", json BinaryIn)]
+    )]
     async fn binary_in(&self, room: RoomName, headers: Headers, data: Bytes) -> Result<()> {
         let given: BinaryIn = header_json("Event-Meta", headers.get("event-meta"))?;
         let project = self.active_project(&room).await?;

@@ -11,6 +11,19 @@ pub struct ErrorOut {
     pub code: String,
 }
 
+/// The acknowledgement of something that was refused.
+#[derive(Debug, Clone, Serialize, JsonSchema)]
+pub struct RefusedAck {
+    /// Always false.
+    pub success: bool,
+    /// Why, for people.
+    pub message: String,
+    /// Why, for programs.
+    pub code: String,
+    /// Both once more.
+    pub error: ErrorOut,
+}
+
 pub(crate) fn missing_project_id() -> Error {
     Error::invalid("Project ID is required").with_code("MISSING_PROJECT_ID")
 }
@@ -71,7 +84,7 @@ pub(crate) fn told<T>(conn: &Conn, outcome: Result<T>) -> Result<T> {
         exedra_sdk::warn!("refused: {}", shown.code);
         // A client that has gone meanwhile needs no telling.
         let _gone = conn.emit("error", &shown);
-        let ack = json!({ "success": false, "message": shown.message, "code": shown.code, "error": shown });
-        error.with_body(ack)
+        let (message, code) = (shown.message.clone(), shown.code.clone());
+        error.with_body(RefusedAck { success: false, message, code, error: shown })
     })
 }

@@ -90,13 +90,16 @@ pub struct EventIn {
 }
 
 /// The header `Event-Meta` of `exedra.in.live-preview.<projectId>.binary-event`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct BinaryIn {
-    pub(crate) session_id: Id,
+pub struct BinaryIn {
+    /// The session.
+    pub session_id: Id,
+    /// Whose session it is, in case it is not known yet.
     #[serde(default)]
-    pub(crate) external_user_id: Option<Id>,
-    pub(crate) event: TrackerEvent,
+    pub external_user_id: Option<Id>,
+    /// The event; its data are the body.
+    pub event: TrackerEvent,
 }
 
 /// `exedra.in.live-preview.<projectId>.session-started`.

@@ -39,15 +39,20 @@ struct Remembered {
 }
 
 /// What the service says of a meeting. Fields that it says beyond these are its own affair.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Facts {
+pub(crate) struct Facts {
+    /// Who may join and vote.
     participant_ids: Vec<String>,
+    /// Who made it.
     creator_id: String,
+    /// What people call it.
     #[serde(default)]
     title: Option<String>,
+    /// The phase; `discussion` when left out.
     #[serde(default)]
     phase: Option<String>,
+    /// The status; `active` when left out.
     #[serde(default)]
     status: Option<String>,
 }

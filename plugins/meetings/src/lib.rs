@@ -25,7 +25,7 @@ use std::sync::Mutex;
 use exedra_sdk::prelude::*;
 
 use crate::{
-    directory::Directory,
+    directory::{Directory, Facts},
     meeting::{Change, MeetingView, NewMeeting},
     results::Results,
     settings::Settings,
@@ -52,11 +52,32 @@ pub struct Meetings {
     namespace = "/",
     auth = "required",
     emits = [
+        /// Somebody joined, left or was lost: everybody who is present now.
         "participants_updated": ParticipantsUpdated,
+        /// A participant's first connection has joined.
         "participantJoined": Seen,
+        /// A participant's last connection has gone.
         "participantLeft": Seen,
+        /// Phase or status is another one.
         "phaseChanged": PhaseChanged,
+        /// Somebody voted: how far the voting of one kind is.
         "voting_progress": VotingProgress,
+    ],
+    outs = [
+        /// Somebody is present.
+        "joined": Seen,
+        /// Somebody is not present any more.
+        "left": Seen,
+        /// Somebody voted; never what.
+        "voted": Voted,
+        /// A meeting was made.
+        "created": MeetingView,
+        /// Phase or status is another one.
+        "phase-changed": PhaseChanged,
+    ],
+    asks = [
+        /// The facts of a meeting, where `directory` is `"nats"`; null when there is none.
+        "directory.meeting": Which => Option<Facts>,
     ],
     metrics = [
         counter("votes_total", "Votes taken.", label "kind" in ["emotional", "understanding"]),
@@ -153,19 +174,19 @@ impl Meetings {
     // ---- REST ----
 
     /// Makes a meeting; the caller becomes its creator.
-    #[http(POST, "/meetings", body_limit = 1048576)]
+    #[http(POST, "/meetings", body_limit = 1048576, errors = [409, 409 "DIRECTORY_IS_EXTERNAL"])]
     async fn post_meeting(&self, me: User, Json(new): Json<NewMeeting>) -> Result<Created<MeetingView>> {
         Ok(Created(self.create(&me.user_id, new).await?))
     }
 
     /// Lists the meetings that the caller has made or is invited to.
-    #[http(GET, "/meetings")]
+    #[http(GET, "/meetings", errors = [409 "DIRECTORY_IS_EXTERNAL"])]
     async fn get_meetings(&self, me: User, Query(page): Query<PageQuery>) -> Result<Json<MeetingList>> {
         self.list(&me.user_id, page).await.map(Json)
     }
 
     /// Shows a meeting to its creator and those invited.
-    #[http(GET, "/meetings/{id}")]
+    #[http(GET, "/meetings/{id}", errors = [403, 404])]
     async fn get_meeting(&self, me: User, Path(id): Path<String>) -> Result<Json<MeetingView>> {
         let meeting = self.directory.meeting(&id).await?;
         meeting.require_known(&me.user_id)?;
@@ -173,7 +194,7 @@ impl Meetings {
     }
 
     /// Changes a meeting; for its creator.
-    #[http(PATCH, "/meetings/{id}", body_limit = 1048576)]
+    #[http(PATCH, "/meetings/{id}", body_limit = 1048576, errors = [403, 404, 409 "DIRECTORY_IS_EXTERNAL"])]
     async fn patch_meeting(
         &self,
         me: User,
@@ -184,21 +205,21 @@ impl Meetings {
     }
 
     /// Deprecated: the event `join_meeting` is better. Holds for a minute unless repeated.
-    #[http(POST, "/meetings/{id}/join")]
+    #[http(POST, "/meetings/{id}/join", gives = JoinAck, errors = [403, 404], deprecated = true)]
     async fn post_join(&self, me: User, Path(id): Path<String>) -> Result<Reply> {
         let participants = self.join_over_rest(&me, &id).await.inspect_err(|error| self.refused(error))?;
         attend::deprecated("join_meeting", &JoinAck::done(id, participants))
     }
 
     /// Deprecated: the event `leave_meeting` is better.
-    #[http(POST, "/meetings/{id}/leave")]
+    #[http(POST, "/meetings/{id}/leave", gives = LeaveAck, deprecated = true)]
     async fn post_leave(&self, me: User, Path(id): Path<String>) -> Result<Reply> {
         self.leave_over_rest(&me, &id)?;
         attend::deprecated("leave_meeting", &LeaveAck::done(id))
     }
 
     /// Lists who is present; for those invited and the creator.
-    #[http(GET, "/meetings/{id}/active-participants")]
+    #[http(GET, "/meetings/{id}/active-participants", errors = [403, 404])]
     async fn get_active_participants(
         &self,
         me: User,
@@ -208,7 +229,15 @@ impl Meetings {
     }
 
     /// Votes on how the others came across.
-    #[http(POST, "/meetings/{id}/emotional-evaluations", body_limit = 1048576)]
+    #[http(
+        POST,
+        "/meetings/{id}/emotional-evaluations",
+        body_limit = 1048576,
+        headers = [optional("Idempotency-Key", "Makes a retry safe: 1 to 255 printable characters.")],
+        status = [201, 200],
+        gives = Submitted,
+        errors = [403, 404, 409 "MEETING_ENDED", 409 "IDEMPOTENCY_KEY_REUSED"]
+    )]
     async fn post_emotional(
         &self,
         me: User,
@@ -220,7 +249,15 @@ impl Meetings {
     }
 
     /// Votes on how well one understood, and thanks to whom.
-    #[http(POST, "/meetings/{id}/understanding-contributions", body_limit = 1048576)]
+    #[http(
+        POST,
+        "/meetings/{id}/understanding-contributions",
+        body_limit = 1048576,
+        headers = [optional("Idempotency-Key", "Makes a retry safe: 1 to 255 printable characters.")],
+        status = [201, 200],
+        gives = Submitted,
+        errors = [403, 404, 409 "MEETING_ENDED", 409 "IDEMPOTENCY_KEY_REUSED"]
+    )]
     async fn post_understanding(
         &self,
         me: User,
@@ -232,13 +269,13 @@ impl Meetings {
     }
 
     /// Shows how far the voting is; for the creator.
-    #[http(GET, "/meetings/{id}/voting-info")]
+    #[http(GET, "/meetings/{id}/voting-info", errors = [403, 404])]
     async fn get_voting_info(&self, me: User, Path(id): Path<String>) -> Result<Json<VotingInfo>> {
         self.voting_info(&me, &id).await.map(Json)
     }
 
     /// Shows the results; for the creator.
-    #[http(GET, "/meetings/{id}/results")]
+    #[http(GET, "/meetings/{id}/results", errors = [403, 404])]
     async fn get_results(
         &self,
         me: User,

@@ -225,12 +225,14 @@ pub struct Submitted {
 }
 
 /// `exedra.out.meetings.<id>.voted`: that somebody voted, not what.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct Voted {
-    pub(crate) user_id: String,
+pub struct Voted {
+    /// Who.
+    pub user_id: String,
+    /// The vote.
     #[serde(flatten)]
-    pub(crate) submitted: Submitted,
+    pub submitted: Submitted,
 }
 
 /// `exedra.in.meetings.<id>.phase`.

@@ -50,13 +50,28 @@ pub struct PublicRooms {
     namespace = "/public-room/{roomId}",
     auth = "none",
     emits = [
+        /// Somebody is in the room.
         "user-joined": UserJoined,
+        /// Somebody is not in the room any more.
         "user-left": UserLeft,
-        "ping",
+        /// The connection has been silent for long; answer with `pong`.
+        "ping": (),
+        /// Something failed, or the connection is refused.
         "error": ErrorEvent<'static>,
+        /// How long to wait before the next attempt; comes before the `error` of a refused connection.
         "backoff": Backoff,
+        /// Another member says something to this one.
         "signal": SignalOut,
+        /// What an operator has to say.
         "room-update": Value,
+        /// Whatever else an operator sends to the room.
+        "*": Value,
+    ],
+    outs = [
+        /// Somebody is in the room.
+        "joined": UserJoined,
+        /// Somebody is not in the room any more.
+        "left": UserLeft,
     ],
     metrics = [
         gauge("connections", "Connections of this node."),
@@ -141,35 +156,45 @@ impl PublicRooms {
     // ---- REST ----
 
     /// Makes a user of the caller's address.
-    #[http(POST, "/api/public/users", body_limit = 4096)]
+    #[http(POST, "/api/public/users", body_limit = 4096, errors = [400 "INVALID_REQUEST", 429, 503 "NO_PLACE"])]
     async fn post_user(&self, peer: Peer, new: Result<Json<NewUser>, Error>) -> Result<Created<UserView>> {
         let Json(new) = new.map_err(malformed)?;
         Ok(Created(self.make_user(&self.address(peer).await?, new).await?))
     }
 
     /// Makes a room.
-    #[http(POST, "/api/public/rooms", body_limit = 4096)]
+    #[http(
+        POST,
+        "/api/public/rooms",
+        body_limit = 4096,
+        errors = [400 "INVALID_REQUEST", 409 "ROOM_EXISTS", 429, 503 "NO_PLACE"]
+    )]
     async fn post_room(&self, peer: Peer, new: Result<Json<NewRoom>, Error>) -> Result<Created<RoomView>> {
         let Json(new) = new.map_err(malformed)?;
         Ok(Created(self.make_room(&self.address(peer).await?, new).await?))
     }
 
     /// Lists the rooms.
-    #[http(GET, "/api/public/rooms")]
+    #[http(GET, "/api/public/rooms", errors = [400 "INVALID_REQUEST"])]
     async fn get_rooms(&self, page: Result<Query<Page>, Error>) -> Result<Json<RoomList>> {
         let Query(page) = page.map_err(malformed)?;
         self.list_rooms(page).await.map(Json)
     }
 
     /// Shows a room and who is in it.
-    #[http(GET, "/api/public/rooms/{roomId}")]
+    #[http(GET, "/api/public/rooms/{roomId}", errors = [400 "INVALID_REQUEST", 404 "ROOM_NOT_FOUND"])]
     async fn get_room(&self, Path(id): Path<String>) -> Result<Json<RoomDetail>> {
         let room = self.room(&id).await?;
         Ok(Json(RoomDetail { room: self.view(&room)?, participants: self.participants(&id)? }))
     }
 
     /// Takes a place in a room, to be followed by a connection.
-    #[http(POST, "/api/public/rooms/{roomId}/join", body_limit = 4096)]
+    #[http(
+        POST,
+        "/api/public/rooms/{roomId}/join",
+        body_limit = 4096,
+        errors = [400 "INVALID_REQUEST", 403 "INVALID_USER", 404 "ROOM_NOT_FOUND", 409 "ROOM_FULL"]
+    )]
     async fn post_join(
         &self,
         peer: Peer,
@@ -181,7 +206,12 @@ impl PublicRooms {
     }
 
     /// Leaves a room.
-    #[http(POST, "/api/public/rooms/{roomId}/leave", body_limit = 4096)]
+    #[http(
+        POST,
+        "/api/public/rooms/{roomId}/leave",
+        body_limit = 4096,
+        errors = [400 "INVALID_REQUEST", 403 "INVALID_USER", 404 "ROOM_NOT_FOUND"]
+    )]
     async fn post_leave(
         &self,
         peer: Peer,
@@ -193,7 +223,7 @@ impl PublicRooms {
     }
 
     /// Totals, and how many connections an address has; for administrators.
-    #[http(GET, "/api/public/stats", auth = "required")]
+    #[http(GET, "/api/public/stats", auth = "required", errors = [400 "INVALID_REQUEST", 403])]
     async fn get_stats(&self, me: User, Query(of): Query<StatsOf>) -> Result<Json<Stats>> {
         if !me.has_role(&self.settings.admin_role) {
             return Err(Error::forbidden("this is for administrators"));

@@ -15,8 +15,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The delay before the first attempt to reconnect, and the longest one.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// The options; fails for files that cannot be read now.
+/// A hub's options: it goes on trying, and comes back. Fails for files that cannot be read now.
 pub(super) async fn options(config: &NatsConfig, node_name: &str) -> Result<ConnectOptions, BusError> {
+    Ok(credentials(config)
+        .await?
+        .name(format!("exedra/{node_name}"))
+        .retry_on_initial_connect()
+        .ping_interval(PING_INTERVAL)
+        .reconnect_delay_callback(reconnect_delay))
+}
+
+/// A visitor's options: it tries once.
+pub(super) async fn for_visitors(config: &NatsConfig, name: &str) -> Result<ConnectOptions, BusError> {
+    Ok(credentials(config).await?.name(name).ignore_discovered_servers())
+}
+
+/// Who we are, and how it is hidden on the way.
+async fn credentials(config: &NatsConfig) -> Result<ConnectOptions, BusError> {
     let read_now = |path: &Path| match read_secret(path) {
         Ok(_) => Ok(path.to_owned()),
         Err(error) => Err(BusError::Unavailable(format!("{}: {error}", path.display()))),
@@ -47,11 +62,7 @@ pub(super) async fn options(config: &NatsConfig, node_name: &str) -> Result<Conn
         // Answers to the hub are for hubs only: whoever may read `_INBOX.>` reads none of them.
         .custom_inbox_prefix(format!("_INBOX_{}", config.prefix))
         .require_tls(config.tls.required)
-        .name(format!("exedra/{node_name}"))
-        .retry_on_initial_connect()
-        .ping_interval(PING_INTERVAL)
-        .connection_timeout(CONNECT_TIMEOUT)
-        .reconnect_delay_callback(reconnect_delay))
+        .connection_timeout(CONNECT_TIMEOUT))
 }
 
 fn token_auth(path: &Path) -> Result<Auth, AuthError> {

@@ -43,9 +43,7 @@ fn manifest() -> Manifest {
         path: path.into(),
         auth,
         body_limit: 100,
-        schema: None,
-        response: None,
-        description: String::new(),
+        ..Route::default()
     };
     Manifest {
         name: "echo".into(),
@@ -57,13 +55,7 @@ fn manifest() -> Manifest {
             namespace("/closed", AuthMode::None),
             namespace("/room/{id}", AuthMode::None),
         ],
-        events: vec![Event {
-            name: "*".into(),
-            schema: None,
-            ack: None,
-            description: String::new(),
-            timeout_ms: None,
-        }],
+        events: vec![Event { name: "*".into(), ..Event::default() }],
         routes: vec![
             route("POST", "/echo/{id}", AuthMode::None),
             route("GET", "/secret", AuthMode::Required),

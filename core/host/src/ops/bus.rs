@@ -23,7 +23,9 @@ unsafe extern "C" fn publish(host: *const Host, room: Slice, event: Slice, paylo
     unsafe {
         guarded(host, |instance| {
             let payload = Bytes::copy_from_slice(bytes(payload, MAX_BYTES)?);
-            done(instance.hub.publish(instance.id, name(room)?, name(event)?, payload))
+            let event = name(event)?;
+            instance.declared.out(event);
+            done(instance.hub.publish(instance.id, name(room)?, event, payload))
         })
     }
 }

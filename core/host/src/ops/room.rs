@@ -40,6 +40,7 @@ unsafe extern "C" fn broadcast(
         guarded(host, |instance| {
             let room = name(room)?;
             let (message, class) = message(event, || scope_of(instance.id, room))?;
+            instance.declared.emit(&message.event);
             let except = (except != 0).then_some(ConnId(except));
             done(instance.hub.broadcast(instance.id, room, message, (class, reach::now()), except))
         })

@@ -26,6 +26,7 @@ unsafe extern "C" fn emit(host: *const Host, conn: Conn, event: *const Message) 
     unsafe {
         guarded(host, |instance| {
             let (message, class) = message(event, || scope_of(instance.id, ""))?;
+            instance.declared.emit(&message.event);
             done(instance.hub.emit(instance.id, ConnId(conn), message, class))
         })
     }
@@ -43,6 +44,7 @@ unsafe extern "C" fn request(
     unsafe {
         guarded(host, |instance| {
             let (message, _) = message(event, String::new)?;
+            instance.declared.emit(&message.event);
             let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
             let asked = instance.hub.request(instance.id, ConnId(conn), message, timeout);
             let work = Box::pin(async move {

@@ -305,7 +305,7 @@ async fn state_is_sent_at_once_then_per_window() {
 #[tokio::test]
 async fn injected_events_keep_their_order() {
     let mut manifest = plugin("p", NONE, &[]);
-    manifest.injects = vec![Inject { event: "n".into(), schema: None, description: String::new() }];
+    manifest.injects = vec![Inject { event: "n".into(), ..Inject::default() }];
     let (stage, notes) = noting(vec![manifest.into()]);
     stage.settle().await;
     for n in 0..100 {
@@ -319,7 +319,7 @@ async fn injected_events_keep_their_order() {
 #[tokio::test]
 async fn refused_injection_becomes_a_dead_letter() {
     let mut manifest = plugin("p", NONE, &[]);
-    manifest.injects = vec![Inject { event: "n".into(), schema: None, description: String::new() }];
+    manifest.injects = vec![Inject { event: "n".into(), ..Inject::default() }];
     let stage = Stage::new(vec![manifest.into()], Limits::default(), |_, _, _| {
         Box::pin(async { Err(Refusal::new(Code::Invalid, "no\r\nway")) })
     });

@@ -145,13 +145,7 @@ pub(crate) fn text(text: &str) -> Frame {
 
 /// A manifest that takes the events named, on `/`.
 pub(crate) fn plugin(name: &str, auth: AuthMode, events: &[&str]) -> Manifest {
-    let event = |name: &&str| Event {
-        name: (*name).into(),
-        schema: None,
-        ack: None,
-        description: String::new(),
-        timeout_ms: None,
-    };
+    let event = |name: &&str| Event { name: (*name).into(), ..Event::default() };
     Manifest {
         name: name.into(),
         namespaces: vec![Namespace { path: "/".into(), auth }],

@@ -24,7 +24,10 @@ struct Publish<'a> {
     description = "Rooms, broadcasts and answers for the load tester",
     namespace = "/bench",
     auth = "required",
-    emits = ["tick"]
+    emits = [
+        /// What somebody has published to the room.
+        "tick": Value,
+    ]
 )]
 impl Bench {
     fn new() -> Self {

@@ -3,13 +3,16 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::{
-    Attribute, Error, Expr, ExprLit, FnArg, Ident, ImplItemFn, Lit, LitInt, LitStr, Meta, Result, ReturnType,
-    Token, Type,
+    Attribute, Error, Expr, ExprLit, FnArg, Ident, ImplItemFn, Lit, LitStr, Meta, Result, ReturnType, Token,
+    Type, TypeTuple,
     parse::{ParseStream, Parser},
     spanned::Spanned,
 };
 
-use crate::header::{auth_mode, path};
+use crate::{
+    header::{auth_mode, items, path},
+    route::{Header, Route},
+};
 
 /// A function that the hub calls.
 pub(crate) struct Handler {
@@ -27,9 +30,9 @@ pub(crate) struct Handler {
 /// What the attribute says.
 pub(crate) enum Mark {
     Connect,
-    Event { name: LitStr, timeout: Option<Duration> },
-    Http { method: Ident, path: LitStr, auth: Option<Ident>, body_limit: Option<LitInt> },
-    Inject(LitStr),
+    Event { name: LitStr, timeout: Option<Duration>, args: Option<Vec<Type>> },
+    Http(Box<Route>),
+    Inject { name: LitStr, headers: Vec<Header>, body_type: Option<LitStr> },
     Rpc(LitStr),
     Every(Duration),
     State { name: LitStr, window: Duration },
@@ -118,7 +121,7 @@ fn mark(attribute: &Attribute) -> Result<Option<Mark>> {
         "manifest" => plain(Mark::Manifest),
         "event" => with(event),
         "http" => with(http),
-        "inject" => with(|input| input.parse().map(Mark::Inject)),
+        "inject" => with(inject),
         "rpc" => with(|input| input.parse().map(Mark::Rpc)),
         "every" => with(|input| duration(input).map(Mark::Every)),
         "state" => with(state),
@@ -128,15 +131,16 @@ fn mark(attribute: &Attribute) -> Result<Option<Mark>> {
 
 fn event(input: ParseStream<'_>) -> Result<Mark> {
     let name = input.parse()?;
-    let mut timeout = None;
-    options(input, |key, input| match key.to_string().as_str() {
-        "timeout" => {
-            timeout = Some(duration(input)?);
-            Ok(())
+    let (mut timeout, mut args) = (None, None);
+    options(input, |key, input| {
+        match key.to_string().as_str() {
+            "timeout" => timeout = Some(duration(input)?),
+            "args" => args = Some(input.parse::<TypeTuple>()?.elems.into_iter().collect()),
+            _ => return Err(Error::new(key.span(), "expected `timeout` or `args`")),
         }
-        _ => Err(Error::new(key.span(), "expected `timeout`")),
+        Ok(())
     })?;
-    Ok(Mark::Event { name, timeout })
+    Ok(Mark::Event { name, timeout, args })
 }
 
 fn http(input: ParseStream<'_>) -> Result<Mark> {
@@ -145,17 +149,29 @@ fn http(input: ParseStream<'_>) -> Result<Mark> {
         return Err(Error::new(method.span(), "expected GET, POST, PUT, PATCH or DELETE"));
     }
     input.parse::<Token![,]>()?;
-    let route = path(input.parse()?)?;
-    let (mut auth, mut body_limit) = (None, None);
+    let mut route = Route::new(method, path(input.parse()?)?);
+    options(input, |key, input| match key.to_string().as_str() {
+        "auth" => {
+            route.auth = Some(auth_mode(&input.parse()?)?);
+            Ok(())
+        }
+        _ => route.option(key, input),
+    })?;
+    Ok(Mark::Http(Box::new(route)))
+}
+
+fn inject(input: ParseStream<'_>) -> Result<Mark> {
+    let name = input.parse()?;
+    let (mut headers, mut body_type) = (Vec::new(), None);
     options(input, |key, input| {
         match key.to_string().as_str() {
-            "auth" => auth = Some(auth_mode(&input.parse()?)?),
-            "body_limit" => body_limit = Some(input.parse()?),
-            _ => return Err(Error::new(key.span(), "expected `auth` or `body_limit`")),
+            "headers" => headers = items(input)?,
+            "body_type" => body_type = Some(input.parse()?),
+            _ => return Err(Error::new(key.span(), "expected `headers` or `body_type`")),
         }
         Ok(())
     })?;
-    Ok(Mark::Http { method, path: route, auth, body_limit })
+    Ok(Mark::Inject { name, headers, body_type })
 }
 
 fn state(input: ParseStream<'_>) -> Result<Mark> {
@@ -221,7 +237,8 @@ fn inside_result(output: &ReturnType) -> Option<Type> {
     }
 }
 
-fn first_paragraph(attributes: &[Attribute]) -> String {
+/// The first paragraph of a doc comment.
+pub(crate) fn first_paragraph(attributes: &[Attribute]) -> String {
     let mut words = Vec::new();
     for attribute in attributes.iter().filter(|attribute| attribute.path().is_ident("doc")) {
         let Meta::NameValue(pair) = &attribute.meta else { continue };

@@ -2,10 +2,12 @@
 
 use proc_macro2::Span;
 use syn::{
-    Error, Expr, Ident, LitStr, Result, Token, Type, bracketed, parenthesized,
+    Attribute, Error, Expr, Ident, LitStr, Result, Token, Type, bracketed, parenthesized,
     parse::{Parse, ParseStream},
     punctuated::Punctuated,
 };
+
+use crate::handler::first_paragraph;
 
 /// The attribute's arguments, checked as far as text can be.
 pub(crate) struct Header {
@@ -15,7 +17,11 @@ pub(crate) struct Header {
     pub(crate) endpoints: Vec<LitStr>,
     pub(crate) auth: Ident,
     pub(crate) metrics: Vec<Metric>,
-    pub(crate) emits: Vec<Emit>,
+    pub(crate) emits: Vec<Sent>,
+    pub(crate) outs: Vec<Sent>,
+    pub(crate) asks: Vec<Sent>,
+    /// What the acknowledgement of a refused event is.
+    pub(crate) refusal: Option<Type>,
 }
 
 /// `counter("name", "help", label "kind" in ["a", "b"])`
@@ -26,10 +32,12 @@ pub(crate) struct Metric {
     pub(crate) label: Option<(LitStr, Expr)>,
 }
 
-/// `"name"` or `"name": Type`
-pub(crate) struct Emit {
+/// `"name"`, `"name": Type` or `"name": Type => Answer`, with a doc comment above.
+pub(crate) struct Sent {
     pub(crate) name: LitStr,
     pub(crate) payload: Option<Type>,
+    pub(crate) answer: Option<Type>,
+    pub(crate) description: String,
 }
 
 impl Parse for Header {
@@ -43,6 +51,9 @@ impl Parse for Header {
             auth: Ident::new("Required", Span::call_site()),
             metrics: Vec::new(),
             emits: Vec::new(),
+            outs: Vec::new(),
+            asks: Vec::new(),
+            refusal: None,
         };
         while !input.is_empty() {
             let key: Ident = input.parse()?;
@@ -57,9 +68,12 @@ impl Parse for Header {
                 "auth" => header.auth = auth_mode(&input.parse()?)?,
                 "metrics" => header.metrics = items(input)?,
                 "emits" => header.emits = items(input)?,
+                "outs" => header.outs = items(input)?,
+                "asks" => header.asks = asks(input)?,
+                "refusal" => header.refusal = Some(input.parse()?),
                 other => {
-                    let known =
-                        "name, description, namespace, namespaces, endpoint, endpoints, auth, metrics, emits";
+                    let known = "name, description, namespace, namespaces, endpoint, endpoints, auth, metrics, \
+                                 emits, outs, asks, refusal";
                     return Err(Error::new(key.span(), format!("unknown key `{other}`; known are {known}")));
                 }
             }
@@ -109,20 +123,26 @@ impl Parse for Metric {
     }
 }
 
-impl Parse for Emit {
+impl Parse for Sent {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let description = first_paragraph(&input.call(Attribute::parse_outer)?);
         let name = input.parse()?;
-        let payload = if input.peek(Token![:]) {
-            input.parse::<Token![:]>()?;
-            Some(input.parse()?)
-        } else {
-            None
-        };
-        Ok(Self { name, payload })
+        let payload = input.parse::<Option<Token![:]>>()?.map(|_| input.parse()).transpose()?;
+        let answer = input.parse::<Option<Token![=>]>>()?.map(|_| input.parse()).transpose()?;
+        Ok(Self { name, payload, answer, description })
     }
 }
 
-fn items<T: Parse>(input: ParseStream<'_>) -> Result<Vec<T>> {
+/// Each is called `service.method`.
+fn asks(input: ParseStream<'_>) -> Result<Vec<Sent>> {
+    let asks: Vec<Sent> = items(input)?;
+    match asks.iter().find(|ask| !ask.name.value().contains('.')) {
+        Some(ask) => Err(Error::new(ask.name.span(), "write `\"service.method\": Body => Answer`")),
+        None => Ok(asks),
+    }
+}
+
+pub(crate) fn items<T: Parse>(input: ParseStream<'_>) -> Result<Vec<T>> {
     let inner;
     bracketed!(inner in input);
     Ok(Punctuated::<T, Token![,]>::parse_terminated(&inner)?.into_iter().collect())

@@ -93,8 +93,8 @@ fn refuse_twice(handlers: &[Handler]) -> Result<()> {
         let what = match &handler.mark {
             Mark::Connect => "#[connect]".to_owned(),
             Mark::Event { name, .. } => format!("the event `{}`", name.value()),
-            Mark::Http { method, path, .. } => format!("{method} {}", path.value()),
-            Mark::Inject(name) => format!("the injected event `{}`", name.value()),
+            Mark::Http(route) => format!("{} {}", route.method, route.path.value()),
+            Mark::Inject { name, .. } => format!("the injected event `{}`", name.value()),
             Mark::Rpc(name) => format!("the rpc `{}`", name.value()),
             Mark::State { name, .. } => format!("the state `{}`", name.value()),
             Mark::Leave => "#[leave]".to_owned(),
@@ -129,11 +129,11 @@ fn arms(handlers: &[Handler]) -> TokenStream {
                 let at = next(0);
                 (quote!((kind::EVENT, #at)), quote!(EventReturn::finish(value, wants_ack)))
             }
-            Mark::Http { .. } => {
+            Mark::Http(_) => {
                 let at = next(1);
                 (quote!((kind::HTTP, #at)), quote!(HttpReturn::finish(value)))
             }
-            Mark::Inject(_) => {
+            Mark::Inject { .. } => {
                 let at = next(2);
                 (quote!((kind::INJECT, #at)), quote!(UnitReturn::finish(value)))
             }

@@ -21,7 +21,9 @@ use super::{
     op::Op,
     shim,
 };
-use crate::{Code, Error, Hub, Manifest, Plugin, Result, answer::Outcome, call::Call, plugin::Boxed};
+use crate::{
+    Code, Error, Hub, Manifest, Plugin, Result, answer::Outcome, call::Call, manifest::Emit, plugin::Boxed,
+};
 
 static DROPPED: AtomicUsize = AtomicUsize::new(0);
 static KEPT: Mutex<Option<Hub>> = Mutex::new(None);
@@ -34,7 +36,9 @@ impl Plugin for Keeper {
     type Settings = crate::plugin::NoSettings;
 
     fn manifest(_: &Self::Settings) -> Manifest {
-        Manifest { name: "keeper".into(), ..Manifest::default() }
+        let any =
+            Emit { name: "*".into(), schema: None, args: None, answer: None, description: String::new() };
+        Manifest { name: "keeper".into(), emits: vec![any], ..Manifest::default() }
     }
 
     fn create(_: Self::Settings, hub: Hub) -> Result<Self> {

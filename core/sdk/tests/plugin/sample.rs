@@ -60,7 +60,25 @@ fn private_fault() -> Result<(), std::num::ParseIntError> {
     description = "Uses everything",
     auth = "optional",
     namespaces = ["/", "/room/{roomId}"],
-    emits = ["said": Say, "left"],
+    emits = [
+        /// Somebody has said something.
+        "said": Say,
+        "hello": Value,
+        "bye": u8,
+        "late": u8,
+        "spawned": (),
+        /// Several arguments,
+        /// one of them no JSON.
+        "frame": (String, Bytes),
+        "your-name": () => String,
+        "list": u64,
+        "tick": u64,
+        "phase": Say,
+        "anything": Args,
+    ],
+    outs = ["left": Value, "bye": Value, "*"],
+    asks = ["directory.word": String => Option<String>],
+    refusal = String,
     metrics = [
         counter("words_total", "Words said", label "kind" in ["loud", "quiet"]),
         gauge("level", "How loud it is"),
@@ -193,6 +211,16 @@ impl Sample {
         Ok(before)
     }
 
+    #[event("undeclared")]
+    fn undeclared(&self, conn: Conn) -> Result<()> {
+        conn.emit("no such event", &())
+    }
+
+    #[event("two", args = (Bytes, Say))]
+    fn two(&self, _args: Args) -> Result<Args> {
+        Ok(Args::none())
+    }
+
     #[event("kick")]
     fn kick(&self, conn: Conn) -> Result<()> {
         conn.emit("bye", &1)?;
@@ -285,7 +313,12 @@ impl Sample {
         Ok(Created(json!({ "id": id, "by": me.user_id })))
     }
 
-    #[http(GET, "/things/{id}")]
+    #[http(
+        GET,
+        "/things/{id}",
+        errors = [404, 410 "THING_ENDED"],
+        headers = [optional("If-None-Match", "What is known."), required("X-Say", "A word.", json Say)]
+    )]
     async fn read(&self, Path(id): Path<String>, kv: Kv) -> Result<WithHeader<Json<Say>>> {
         let found = kv.get::<Say>(&format!("thing/{id}")).await?;
         let found = found.ok_or_else(|| Error::not_found("no such thing"))?;
@@ -305,7 +338,7 @@ impl Sample {
         Ok(NoContent)
     }
 
-    #[http(GET, "/picture")]
+    #[http(GET, "/picture", status = [203, 200], response_type = "image/png", deprecated = true)]
     fn picture(&self) -> Result<Reply> {
         Ok(Reply::status(203).header("Vary", "a").header("vary", "b").body(&b"\x89PNG"[..]))
     }
@@ -315,7 +348,7 @@ impl Sample {
         self.hub.room(room).emit("phase", &say)
     }
 
-    #[inject("*")]
+    #[inject("*", body_type = "text/plain", headers = [required("Content-Type", "What it is.")])]
     async fn raw(&self, name: EventName, headers: Headers, body: Bytes) -> Result<()> {
         let kind = headers.get("Content-Type").unwrap_or("none");
         self.hub.out("all", &name, &json!({ "kind": kind, "bytes": body.len() }))
@@ -345,7 +378,7 @@ impl Sample {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 struct Paging {
     after: Option<String>,
     limit: Option<u32>,

@@ -3,13 +3,14 @@
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, anyhow};
+use axum::Router;
 use exedra_auth::AuthError;
 use exedra_bus::{MemoryBus, NatsBus};
 use exedra_gateway::{Gateway, GatewayConfig, LinkLimits};
 use exedra_host::{Host, HostConfig};
 use exedra_hub::{
     Hub, HubParts,
-    hub::Rules,
+    hub::{Install, Rules},
     limits::Limits,
     metrics::Metrics,
     port::{Authenticator, Bus, Store},
@@ -23,7 +24,7 @@ use crate::{
     cli::Failure,
     clock::TokioClock,
     config::{Config, Loaded, Problem, StoreDurability, StoreKind},
-    demo, plugins,
+    demo, descriptions, plugins,
 };
 
 /// How long the start waits for the store in JetStream, so that plugins find it open; then it goes on without.
@@ -46,10 +47,11 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
         limits: limits(config),
         metrics,
     });
-    let host = plugins(&loaded, &hub)?;
+    let (host, installs) = plugins(&loaded, &hub)?;
     cluster(config, &node, &hub).await?;
     let mut tasks = vec![tokio::spawn(hub.run())];
-    let gateway = gateway(config, &hub).await?;
+    let pages = demo::pages(config).merge(descriptions::pages(config, &installs));
+    let gateway = gateway(config, &hub, pages).await?;
     let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
     Ok(App { sources, hub, host, admin, gateway, nats, tasks, loaded })
 }
@@ -131,7 +133,7 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Loads every enabled plugin, tells the hub what they declare, and starts them.
-fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<Arc<Host>, Failure> {
+fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<(Arc<Host>, Vec<Install>), Failure> {
     let state =
         loaded.config.store.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let host = Host::new(HostConfig::new(state), hub.clone());
@@ -149,12 +151,12 @@ fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<Arc<Host>, Failure> {
     if !problems.is_empty() {
         return Err(problems.into());
     }
-    hub.install(host.clone(), installs).map_err(|why| Problem::new("plugins", why))?;
+    hub.install(host.clone(), installs.clone()).map_err(|why| Problem::new("plugins", why))?;
     host.start().map_err(|error| anyhow!(error).context("the plugins cannot be started"))?;
-    Ok(host)
+    Ok((host, installs))
 }
 
-async fn gateway(config: &Config, hub: &Arc<Hub>) -> Result<Gateway, Failure> {
+async fn gateway(config: &Config, hub: &Arc<Hub>, pages: Router) -> Result<Gateway, Failure> {
     let limits = &config.limits;
     let gateway = GatewayConfig {
         socketio: config.socketio.clone(),
@@ -168,7 +170,7 @@ async fn gateway(config: &Config, hub: &Arc<Hub>) -> Result<Gateway, Failure> {
         trusted_proxies: config.server.trusted_proxies.clone(),
     };
     let listen = config.server.listen;
-    let bound = Gateway::bind(listen, hub.clone(), gateway, demo::pages(config)).await;
+    let bound = Gateway::bind(listen, hub.clone(), gateway, pages).await;
     Ok(bound.with_context(|| in_use("server.listen", listen))?)
 }
 

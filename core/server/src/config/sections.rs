@@ -18,6 +18,8 @@ pub struct ServerConfig {
     pub listen: SocketAddr,
     /// Folder with the demo pages, served at `/`; nothing is served when absent.
     pub examples: Option<PathBuf>,
+    /// Serve `/openapi.json`, `/asyncapi.json` and `/types.d.ts`: what the plugins accept and emit.
+    pub descriptions: bool,
     /// Networks whose `X-Forwarded-For` is believed, for example `["10.0.0.0/8"]`.
     #[schemars(with = "Vec<String>")]
     pub trusted_proxies: Vec<IpNet>,
@@ -36,6 +38,7 @@ impl Default for ServerConfig {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 3000)),
             examples: None,
+            descriptions: true,
             trusted_proxies: Vec::new(),
             drain: Duration::from_secs(10),
             tls: TlsConfig::default(),
