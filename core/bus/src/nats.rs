@@ -35,7 +35,6 @@ use exedra_hub::{
     metrics::Metrics,
     port::{Bus, BusError, BusMessage, BusState, Interest, Messages, Topic},
 };
-use futures_util::StreamExt;
 use tokio::{sync::Semaphore, time::timeout};
 
 pub use self::dial::{Line, dial};

@@ -47,11 +47,20 @@ async function vote(hub, meeting, voter, score) {
   }
 }
 
+/** The hub that a user is connected to. */
+async function homeOf(hubs, user) {
+  for (const hub of hubs) {
+    const { rows } = await (await fetch(`${hub.admin}/api/connections`)).json();
+    if (rows.some((row) => row.user === user)) return hub;
+  }
+  throw new Error(`${user} is nowhere`);
+}
+
 /** Waits until three copies of each stream are current. */
-async function complete(server) {
+async function complete(servers) {
   let now = {};
   const behind = () => OURS.filter((name) => now[name]?.current !== 3);
-  await until(async () => (now = await streams(server)) && behind().length === 0, {
+  await until(async () => (now = await streams(servers)) && behind().length === 0, {
     within: 60_000,
     what: () => `three copies of everything: ${JSON.stringify(now)}`,
   });
@@ -66,8 +75,8 @@ const sees = (sockets, users, within = 10_000) =>
 test("a server is lost, then a hub", { timeout: 240_000 }, async (t) => {
   const { servers, hubs } = await startAll(t);
   for (const hub of hubs) assert.deepEqual(await readiness(hub), { ready: true, reasons: [], warnings: [] });
-  await complete(servers[0]);
-  const before = await streams(servers[0]);
+  await complete(servers);
+  const before = await streams(servers);
 
   const balancer = await startNginx(t, hubs);
   const meeting = await newMeeting(hubs[0], creator, USERS);
@@ -94,20 +103,41 @@ test("a server is lost, then a hub", { timeout: 240_000 }, async (t) => {
   assert.deepEqual(sockets.flatMap((socket) => socket.drops), [], "no client has noticed");
 
   await leader.start();
-  const left = servers.find((server) => server !== leader);
-  await complete(left);
+  await complete(servers);
 
   const [first] = sockets;
   const { id } = first;
-  await hubs[0].kill();
+  const home = await homeOf(hubs, "ann");
+  const [one, other] = hubs.filter((hub) => hub !== home);
+  await home.kill();
   await until(() => first.drops.length > 0 && first.connected, { within: 15_000, what: "ann to be back" });
   assert.deepEqual([first.recovered, first.id], [true, id], "as the same socket");
   await sees(sockets, USERS);
-  assert.equal(await vote(hubs[2], meeting, "cyd", 30), 0);
-  const { json } = await rest(hubs[1], "GET", `/meetings/${meeting}/results`, { token: creator });
+  assert.equal(await vote(one, meeting, "cyd", 30), 0);
+  const { json } = await rest(other, "GET", `/meetings/${meeting}/results`, { token: creator });
   const means = json.phases.flatMap((phase) => phase.participants).filter((one) => one.emotionalCount > 0);
   const score = Object.fromEntries(means.map((one) => [one.participantId, one.emotionalMean]));
   assert.deepEqual(score, { bob: 10, cyd: 20, ann: 30 }, "each acknowledged vote, once");
+});
+
+test("a polling session stays, WebSockets are spread", { timeout: 120_000 }, async (t) => {
+  const { hubs } = await startAll(t);
+  const balancer = await startNginx(t, hubs);
+  const meeting = await newMeeting(balancer, creator, USERS);
+  for (const transports of [["polling"], ["polling", "websocket"]]) {
+    const socket = await connectClient(t, balancer, { token: mint("ann"), transports });
+    for (let n = 0; n < 5; n += 1) {
+      assert.equal((await socket.emitWithAck("join_meeting", { meetingId: meeting })).success, true);
+    }
+    if (transports.length > 1) await until(() => socket.io.engine.transport.name === "websocket", { what: "the upgrade" });
+    socket.disconnect();
+  }
+  await until(() => balancer.upstreams().length >= 10, { what: () => `requests: ${balancer.upstreams()}` });
+  assert.equal(new Set(balancer.upstreams()).size, 1, "what is no WebSocket from its beginning stays at one hub");
+  const before = balancer.upstreams().length;
+  for (let n = 0; n < 30; n += 1) (await connectClient(t, balancer, { token: mint("ann") })).disconnect();
+  await until(() => balancer.upstreams().length >= before + 30, { what: "the log of all links" });
+  assert.equal(new Set(balancer.upstreams().slice(before)).size, 3, "WebSockets go everywhere");
 });
 
 test("rights are enough, and no more", { timeout: 120_000 }, async (t) => {

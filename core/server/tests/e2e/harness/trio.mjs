@@ -81,13 +81,17 @@ export async function startTrio(t) {
   return servers;
 }
 
-/** How the streams are: by name, their leader and the copies that are current. */
-export async function streams(server) {
-  const { account_details: accounts = [] } = await server.page("jsz?streams=true&accounts=true");
-  const all = accounts.flatMap((account) => account.stream_detail ?? []);
-  return Object.fromEntries(all.map(({ name, cluster }) => [
+/** How the streams are: by name, their leader and the copies that are current. Only a leader knows about the others. */
+export async function streams(servers) {
+  const led = servers.map(async (server) => {
+    const { account_details: accounts = [] } = await server.page("jsz?streams=true&accounts=true").catch(() => ({}));
+    const all = accounts.flatMap((account) => account.stream_detail ?? []);
+    return all.filter(({ cluster }) => cluster?.leader === server.name);
+  });
+  const current = ({ replicas = [] }) => 1 + replicas.filter((one) => one.current && !one.offline).length;
+  return Object.fromEntries((await Promise.all(led)).flat().map(({ name, cluster }) => [
     name,
-    { leader: cluster?.leader, current: 1 + (cluster?.replicas ?? []).filter((one) => one.current && !one.offline).length },
+    { leader: cluster.leader, current: current(cluster) },
   ]));
 }
 
