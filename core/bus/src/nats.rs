@@ -36,7 +36,6 @@ use exedra_hub::{
     metrics::Metrics,
     port::{Bus, BusError, BusMessage, BusState, Interest, Messages, Topic},
 };
-use futures_util::StreamExt;
 use tokio::{sync::Semaphore, time::timeout};
 
 pub use self::dial::{Line, dial};
@@ -206,7 +205,7 @@ impl Bus for NatsBus {
             self.services.listens(service, group);
         }
         let (inbox, messages) = inbox(self.metrics.plugin(plugin_of(interest)));
-        let client = self.client.clone();
+        let (client, nobody) = (self.client.clone(), self.subjects.nobody());
         let listening = Listening {
             inbox,
             subjects: self.subjects.clone(),
@@ -220,7 +219,7 @@ impl Bus for NatsBus {
                 None => client.subscribe(pattern).await,
             };
             tokio::spawn(listening.run(subscribed.map_err(unavailable)?));
-            confirm(&client).await;
+            confirm(&client, nobody).await;
             Ok(messages)
         })
     }
@@ -274,17 +273,10 @@ fn unavailable(error: impl std::fmt::Display) -> BusError {
     BusError::Unavailable(error.to_string())
 }
 
-/// Waits until the server has taken all that was subscribed before: it works off one connection in order, so a
-/// message to ourselves comes back after it.
-async fn confirm(client: &Client) {
-    if client.connection_state() != State::Connected {
-        return;
+/// Waits until the server has taken all that was subscribed before: it works off one connection in order, and says at
+/// once that nobody answers. No other right is needed for it than to publish.
+async fn confirm(client: &Client, nobody: String) {
+    if client.connection_state() == State::Connected {
+        let _ = timeout(CONFIRM_TIMEOUT, client.request(nobody, Bytes::new())).await;
     }
-    let inbox = client.new_inbox();
-    let back = async {
-        let mut echo = client.subscribe(inbox.clone()).await.ok()?;
-        client.publish(inbox, Bytes::new()).await.ok()?;
-        echo.next().await
-    };
-    let _ = timeout(CONFIRM_TIMEOUT, back).await;
 }

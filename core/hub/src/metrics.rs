@@ -1,8 +1,9 @@
-//! Every metric of the hub, in one place. With [`readings`], the only file that names the metrics library.
+//! Every metric of the hub, in one place. With [`readings`] and `cluster`, the only file that names the metrics library.
 //!
 //! Counters exist at 0 from the start and labels come from closed sets: children are made here, once, so that
 //! counting is an atomic add. Cloning a handle shares it.
 
+mod cluster;
 mod readings;
 
 use std::{collections::HashMap, sync::Arc};
@@ -18,6 +19,7 @@ use crate::{
     port::AuthFailure,
 };
 
+pub use cluster::ClusterMetrics;
 pub use readings::{CallReadings, PluginReadings, Readings, Spread};
 
 /// Upper bounds of latency buckets in seconds: from what a fan-out takes to what a client gives up after.
@@ -91,6 +93,8 @@ pub struct Metrics {
     plugin_call_seconds: HistogramVec,
     plugin_panics: IntCounterVec,
     plugin_generation: IntGaugeVec,
+    /// What the nodes of a cluster count.
+    pub cluster: ClusterMetrics,
     /// 1 while the newest configuration is in force.
     pub config_last_reload_successful: IntGauge,
 }
@@ -215,6 +219,7 @@ impl Metrics {
                 &["plugin"],
             ),
             plugin_generation: gauges(r, "exedra_plugin_generation", "The loaded generation.", &["plugin"]),
+            cluster: ClusterMetrics::new(r),
             config_last_reload_successful: gauge(
                 r,
                 "exedra_config_last_reload_successful",

@@ -181,6 +181,7 @@ async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
     let metrics = admin.hub.metrics();
+    admin.hub.sample_cluster();
     metrics.outbound_queue_bytes.set(i64::try_from(admin.hub.outbound_bytes()).unwrap_or(i64::MAX));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], metrics.render()).into_response()
 }

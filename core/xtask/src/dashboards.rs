@@ -3,6 +3,7 @@
 //! They are described in Rust, row by row, because a page of JSON hides what is asked; what is committed is the JSON,
 //! because that is what Grafana reads.
 
+mod cluster;
 mod grafana;
 mod links;
 mod model;
@@ -46,7 +47,13 @@ pub(crate) fn run(workspace: &Workspace, check: bool) -> Result<ExitCode> {
 
 /// All dashboards, the hub's own first.
 fn all() -> Vec<Dashboard> {
-    let mut all = vec![overview::dashboard(), links::dashboard(), plugins::dashboard(), storage::dashboard()];
+    let mut all = vec![
+        overview::dashboard(),
+        links::dashboard(),
+        plugins::dashboard(),
+        storage::dashboard(),
+        cluster::dashboard(),
+    ];
     all.extend(own::all());
     all
 }

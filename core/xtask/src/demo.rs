@@ -3,10 +3,11 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 
+use crate::beside::beside;
 use crate::tools::{Tool, Tools};
 use crate::workspace::Workspace;
 
@@ -31,17 +32,12 @@ fn start_nats(workspace: &Workspace, server: &Path) -> Result<String> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|probe| probe.local_addr())?.port();
     let folder = workspace.tools().join("nats-data");
     let log = workspace.tools().join("nats-server.log");
-    // The parent's death is signalled by the kernel, so nothing of ours has to stay awake for it.
-    Command::new("setpriv")
-        .args(["--pdeathsig", "TERM"])
-        .arg(server)
+    beside(server)
         .args(["--addr", "127.0.0.1", "--port", &port.to_string(), "--jetstream"])
         .arg("--store_dir")
         .arg(folder)
         .arg("--log")
         .arg(&log)
-        .stdin(Stdio::null())
-        .process_group(0)
         .spawn()
         .context("cannot start nats-server")?;
     println!("nats-server on 127.0.0.1:{port}, log in {}", log.display());

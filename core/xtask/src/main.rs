@@ -1,14 +1,16 @@
 //! The repository's chores, run as `cargo xtask …`.
 //!
-//! `run` shows the hub at work, `test` runs every test there is and installs what it needs, `soak` runs the long
-//! forms, `fuzz` looks for inputs that break the hub, `bench` measures it beside others, `dashboards` writes the
-//! Grafana dashboards, `suites` runs the official protocol suites from folders the caller has. Nothing of the hub is
-//! linked in: what is tested is what people run.
+//! `run` shows the hub at work, `cluster` several as one, `test` runs every test there is and installs what it needs,
+//! `soak` runs the long forms, `fuzz` looks for inputs that break the hub, `bench` measures it beside others,
+//! `dashboards` writes the Grafana dashboards, `suites` runs the official protocol suites from folders the caller has.
+//! Nothing of the hub is linked in: what is tested is what people run.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool answers on stdout")]
 
 mod archive;
 mod bench;
+mod beside;
+mod cluster;
 mod dashboards;
 mod demo;
 mod fuzz;
@@ -44,6 +46,9 @@ enum Chore {
         #[arg(last = true)]
         serve: Vec<String>,
     },
+    /// Build the hub and all plugins (release) and start several nodes of config/cluster.toml on one nats-server, behind
+    /// a balancer, to try out what happens when one is killed
+    Cluster(cluster::Options),
     /// Run every test there is, or only the steps whose name contains one of the words
     Test {
         /// Step names or parts of them, for example `clippy` or `e2e`
@@ -95,6 +100,7 @@ fn chore(chore: Chore) -> anyhow::Result<ExitCode> {
     let workspace = Workspace::find()?;
     match chore {
         Chore::Run { nats, serve } => demo::run(&workspace, nats, &serve),
+        Chore::Cluster(options) => cluster::run(&workspace, &options),
         Chore::Test { list: true, .. } => {
             for step in steps::all(&workspace)? {
                 println!("{:<20}{}", step.name, step.about);

@@ -1,6 +1,6 @@
 //! What the tests need beside Rust, found or installed.
 //!
-//! npm and pip packages go into folders of this repository, nats-server and Prometheus are unpacked from the Debian
+//! npm and pip packages go into folders of this repository, nats-server, Prometheus and nginx are unpacked from the Debian
 //! archive, the rest are Debian packages that only root can install. A tool that cannot be had is remembered with
 //! its reason, and each step that needs it fails with that.
 
@@ -34,6 +34,10 @@ pub(crate) enum Tool {
     Nats,
     /// Prometheus and promtool.
     Prometheus,
+    /// The balancer of the deployment samples.
+    Nginx,
+    /// Network namespaces, and a firewall that loses what is sent.
+    Network,
     /// A Chromium that runs headless.
     Chromium,
     /// A C++ compiler, for libFuzzer.
@@ -44,12 +48,14 @@ pub(crate) enum Tool {
 
 impl Tool {
     /// Every tool there is.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Node,
         Self::Python,
         Self::WebClient,
         Self::Nats,
         Self::Prometheus,
+        Self::Nginx,
+        Self::Network,
         Self::Chromium,
         Self::Cxx,
         Self::Strace,
@@ -64,7 +70,8 @@ impl Tool {
             Self::Chromium => &[("chromium", "chromium")],
             Self::Cxx => &[("c++", "g++")],
             Self::Strace => &[("strace", "strace")],
-            Self::Nats | Self::Prometheus => &[],
+            Self::Network => &[("ip", "iproute2"), ("nft", "nftables")],
+            Self::Nats | Self::Prometheus | Self::Nginx => &[],
         }
     }
 }
@@ -149,6 +156,8 @@ impl Tools {
                 let programs = [("PROMETHEUS", "prometheus"), ("PROMTOOL", "promtool")];
                 self.add_program(workspace, "prometheus", &programs, &[], "--version")
             }
+            Tool::Nginx => self.add_program(workspace, "nginx", &[("NGINX", "nginx")], &[], "-v"),
+            Tool::Network => network_namespaces(),
             Tool::Cxx | Tool::Strace => Ok(()),
             Tool::Chromium => {
                 self.env.insert("CHROMIUM", chromium().context("no program chromium")?);
@@ -185,6 +194,17 @@ impl Tools {
         }
         Ok(())
     }
+}
+
+/// Whether network namespaces can be made here; only root can, and not in every container.
+fn network_namespaces() -> Result<()> {
+    if !is_root() {
+        bail!("network namespaces are for root");
+    }
+    let name = format!("exedra-{}", std::process::id());
+    let made = succeed(Command::new("ip").args(["netns", "add", &name]));
+    let _ = Command::new("ip").args(["netns", "delete", &name]).stderr(Stdio::null()).status();
+    made.context("network namespaces cannot be made here")
 }
 
 /// Puts the Socket.IO client where the demo pages look for it.

@@ -19,7 +19,10 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use exedra_sdk::{prelude::*, random::Sequence};
 
@@ -42,6 +45,8 @@ pub struct LivePreview {
     settings: Settings,
     ids: Sequence,
     budgets: Budgets,
+    /// Whether the sessions that went on before the start go on.
+    held: AtomicBool,
     /// Where the next look for old sessions goes on.
     swept: Mutex<Option<String>>,
     joins: Counter,
@@ -93,6 +98,7 @@ impl LivePreview {
         Ok(Self {
             ids: Sequence::default(),
             budgets: Budgets::default(),
+            held: AtomicBool::new(false),
             swept: Mutex::default(),
             joins: hub.counter("joins_total")?,
             projects: hub.counter("projects_total")?,
@@ -107,7 +113,23 @@ impl LivePreview {
 
     #[start]
     async fn start(&self) -> Result<()> {
-        self.hold_open_sessions().await
+        match self.go_on().await {
+            Err(error) if error.code == Code::Unavailable => {
+                exedra_sdk::warn!("open sessions go on when the store is there: {}", error.message);
+                Ok(())
+            }
+            went => went,
+        }
+    }
+
+    /// A hub may start before its store is there.
+    #[every("2s")]
+    async fn go_on(&self) -> Result<()> {
+        if !self.held.load(Ordering::Acquire) {
+            self.hold_open_sessions().await?;
+            self.held.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     // ---- viewers ----

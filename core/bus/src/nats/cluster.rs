@@ -23,11 +23,11 @@ use exedra_hub::{
 };
 use futures_util::StreamExt;
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, task::JoinHandle, time::timeout};
+use tokio::{runtime::Handle, task::JoinHandle};
 
 use self::{ledger::Ledger, past::Past};
 use super::{
-    Client, State, jetstream,
+    Client, State, confirm, jetstream,
     link::Link,
     options,
     outgoing::{Gate, Letter, Outgoing},
@@ -37,8 +37,6 @@ use crate::{NatsConfig, counts::Counts, subject::Subjects};
 
 /// How often the connection is tried; a server that stands still is left for another one after three of these.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
-/// How long the server may take to confirm that a room is attended.
-const CONFIRM: Duration = Duration::from_secs(1);
 
 /// This node's way to the others.
 pub struct NatsCluster {
@@ -219,13 +217,5 @@ impl NatsCluster {
 impl Drop for NatsCluster {
     fn drop(&mut self) {
         self.attended.lock().drain().for_each(|(_, hearing)| hearing.abort());
-    }
-}
-
-/// Waits until the server has taken all that was subscribed before: it works off one connection in order, and says at
-/// once that nobody answers.
-async fn confirm(client: &Client, nobody: String) {
-    if client.connection_state() == State::Connected {
-        let _ = timeout(CONFIRM, client.request(nobody, Bytes::new())).await;
     }
 }

@@ -149,6 +149,14 @@ impl Hub {
         })
     }
 
+    /// Brings the gauges of the cluster up to date, for whoever reads them next.
+    pub fn sample_cluster(&self) {
+        let metrics = &self.parts.metrics.cluster;
+        let known = self.view_nodes().iter().filter(|node| node.known).count();
+        metrics.nodes.set(i64::try_from(known).unwrap_or(i64::MAX));
+        metrics.up.set(i64::from(self.cluster_trouble().is_none()));
+    }
+
     /// Whether there may be other nodes.
     pub(super) fn is_united(&self) -> bool {
         self.united.get().is_some()

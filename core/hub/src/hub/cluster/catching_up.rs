@@ -59,6 +59,7 @@ impl Hub {
         missed.sort_unstable_by_key(|(at, ..)| *at);
         for (_, key, parcel) in missed {
             if parcel.sender != self.word && united.interests.is_new(&key, &parcel) {
+                self.parts.metrics.cluster.caught_up.inc();
                 self.deliver_parcel(&key, parcel);
             }
         }

@@ -151,6 +151,7 @@ impl Hub {
             }
             self.parts.clock.sleep(AGAIN).await;
         }
+        self.parts.metrics.cluster.entries_out.inc();
         if failed {
             tracing::info!("the ledger of the nodes is back");
         }

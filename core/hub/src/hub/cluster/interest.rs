@@ -162,7 +162,9 @@ impl Hub {
 
     fn send_parcel(&self, to: &Address, parcel: &Parcel) -> Result<(), BusError> {
         let Some(united) = self.united.get() else { return Ok(()) };
-        united.link.send(to, parcel.encode().ok_or(BusError::TooLarge)?)
+        united.link.send(to, parcel.encode().ok_or(BusError::TooLarge)?)?;
+        self.parts.metrics.cluster.parcels_out.inc();
+        Ok(())
     }
 
     /// A room message of another node: everybody in the room here hears it.
@@ -171,6 +173,7 @@ impl Hub {
         let Some(parcel) = Parcel::decode(bytes) else {
             return tracing::debug!(room = &*key.name, "a room message of another node cannot be read");
         };
+        self.parts.metrics.cluster.parcels_in.inc();
         if let Some(united) = self.united.get() {
             self.take_new(united, &key, parcel);
         }

@@ -23,6 +23,10 @@ impl Hub {
             Ok(entry) => entry,
             Err(why) => return tracing::warn!(at, why, "an entry of the ledger cannot be read"),
         };
+        let metrics = &self.parts.metrics.cluster;
+        if entry.node != united.me {
+            metrics.entries_in.inc();
+        }
         let mut nodes = united.nodes.lock(); // held to the end: entries take effect one after the other
         let own_last = nodes.own_heard();
         if nodes.hear(at, &entry) == Verdict::Skip {
@@ -50,6 +54,7 @@ impl Hub {
             Word::Gone { node, heard } => {
                 if nodes.bury(node, heard) {
                     tracing::warn!(%node, by = %author, "a node is gone");
+                    metrics.nodes_lost.inc();
                     self.lose_node(united, node, author == united.me);
                 }
             }

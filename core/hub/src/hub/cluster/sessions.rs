@@ -346,6 +346,7 @@ impl Hub {
         };
         let data = record.notes.into_iter();
         let data = data.filter_map(|(plugin, note)| Some((self.plugin_named(&plugin)?, note.into())));
+        self.parts.metrics.cluster.sessions.inc();
         let away = Away {
             session,
             namespace: record.namespace,
