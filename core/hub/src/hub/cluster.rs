@@ -36,7 +36,7 @@ use crate::{
     },
     coalesce::StateKey,
     port::{Call, Cluster, Ears, Place, PluginId},
-    rooms::{Joined, Left, RoomKey, millis_of},
+    rooms::{Joined, Left, Places, RoomKey, millis_of},
 };
 use desk::Desk;
 use interest::Interests;
@@ -83,7 +83,7 @@ pub(super) struct United {
     /// Who is there. Held while an entry is read, so before all other locks but a line.
     nodes: Mutex<Nodes>,
     /// Parts of states that have come so far.
-    kept: Mutex<HashMap<NodeId, HashSet<(RoomKey, Arc<str>)>>>,
+    kept: Mutex<HashMap<NodeId, Places>>,
     interests: Interests,
     sessions: Sessions,
     asks: Mutex<HashMap<u64, oneshot::Sender<bool>>>,

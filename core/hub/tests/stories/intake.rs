@@ -67,7 +67,7 @@ impl House {
     fn node(&self, at: usize, deed: Deed) -> Node {
         let link = self.commons.node();
         let mut manifest = plugin("p", AuthMode::Optional, &[]);
-        manifest.injects = vec![Inject { event: "n".into(), schema: None, description: String::new() }];
+        manifest.injects = vec![Inject { event: "n".into(), ..Inject::default() }];
         let rules = Rules { name: format!("n{at}"), lease: LEASE };
         let cluster: Arc<dyn Cluster> = link.clone();
         let (begun, seen, gate) = (self.begun.clone(), self.headers.clone(), self.gate.clone());
