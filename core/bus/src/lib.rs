@@ -10,6 +10,7 @@ mod inbox;
 mod limits;
 mod memory;
 mod memory_cluster;
+mod memory_intake;
 mod message;
 #[cfg(feature = "nats")]
 mod micro;
@@ -22,7 +23,9 @@ pub mod testing;
 pub use config::{NatsConfig, NatsTls};
 pub use memory::MemoryBus;
 pub use memory_cluster::{Commons, MemoryCluster};
+pub use memory_intake::{Depot, Letter};
 #[cfg(feature = "nats")]
 pub use nats::{
-    Ears, Heard, Line, NatsBus, NatsCluster, Survey, Visitor, connect, connect_cluster, dial, survey,
+    Ears, Heard, Line, NatsBus, NatsCluster, NatsIntake, Survey, Visitor, connect, connect_cluster, dial,
+    survey,
 };

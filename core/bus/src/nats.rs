@@ -10,6 +10,7 @@
 mod announced;
 mod cluster;
 mod dial;
+mod intake;
 mod link;
 mod listening;
 mod options;
@@ -60,7 +61,10 @@ use crate::{
     subject::{Subjects, encode},
 };
 
-pub use self::cluster::{NatsCluster, connect as connect_cluster};
+pub use self::{
+    cluster::{NatsCluster, connect as connect_cluster},
+    intake::NatsIntake,
+};
 
 /// How long a subscription waits to be confirmed by the server.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(1);

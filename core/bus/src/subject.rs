@@ -130,6 +130,11 @@ impl Subjects {
         })
     }
 
+    /// The pattern of all dead letters.
+    pub fn letters(&self) -> String {
+        format!("{}dlq.*", self.prefix)
+    }
+
     /// Where nodes write their ledger.
     pub fn ledger(&self) -> String {
         format!("{}cluster.ledger", self.prefix)

@@ -16,7 +16,7 @@
 //! * ports: [`port`] (what others implement for the hub)
 //! * rules, without a runtime: [`mailbox`], [`outbox`], [`rooms`], [`namespace`], [`table`],
 //!   [`coalesce`], [`switch`], [`page`]
-//! * several nodes: [`cluster`]
+//! * several nodes: [`cluster`], [`injected`]
 //! * the hub itself: [`connection`], [`hub`]
 //! * [`metrics`]: the only file that names the metrics library
 
@@ -28,6 +28,7 @@ pub mod connection;
 pub mod frame;
 pub mod hub;
 pub mod identity;
+pub mod injected;
 pub mod limits;
 pub mod mailbox;
 pub mod manifest;

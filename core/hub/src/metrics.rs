@@ -80,6 +80,8 @@ pub struct Metrics {
     pub bus_reconnects: IntCounter,
     bus_messages: IntCounterVec,
     dead_letters: IntCounterVec,
+    inject_retries: IntCounterVec,
+    inject_redeliveries: IntCounterVec,
     /// Time of a durable commit.
     pub store_commit_seconds: Histogram,
     /// Writes in one durable commit.
@@ -159,6 +161,18 @@ impl Metrics {
                 r,
                 "exedra_dead_letters_total",
                 "Injected messages that were refused.",
+                &["plugin"],
+            ),
+            inject_retries: counters(
+                r,
+                "exedra_inject_retries_total",
+                "Times that an injected event was tried once more.",
+                &["plugin"],
+            ),
+            inject_redeliveries: counters(
+                r,
+                "exedra_inject_redeliveries_total",
+                "Injected events that were given once more and not handled again.",
                 &["plugin"],
             ),
             store_commit_seconds: histogram(
@@ -265,6 +279,8 @@ impl Metrics {
             dropped: DROPS.map(|d| self.events_dropped.with_label_values(&[name, d])),
             delivery_seconds: self.delivery_seconds.with_label_values(&[name]),
             dead_letters: self.dead_letters.with_label_values(&[name]),
+            retries: self.inject_retries.with_label_values(&[name]),
+            redeliveries: self.inject_redeliveries.with_label_values(&[name]),
             calls: CALL_KINDS.map(|kind| {
                 CALL_OUTCOMES.map(|outcome| self.plugin_calls.with_label_values(&[name, kind, outcome]))
             }),
@@ -350,6 +366,10 @@ pub struct PluginMetrics {
     pub delivery_seconds: Histogram,
     /// Refused injected messages.
     pub dead_letters: IntCounter,
+    /// Injected events tried once more.
+    pub retries: IntCounter,
+    /// Injected events given once more.
+    pub redeliveries: IntCounter,
     calls: [[IntCounter; 4]; 9],
     call_seconds: [Histogram; 9],
     /// Panics caught.

@@ -4,6 +4,7 @@ mod auth;
 mod bus;
 mod clock;
 mod cluster;
+mod intake;
 mod plugins;
 mod store;
 
@@ -11,5 +12,6 @@ pub use auth::{AuthFailure, Authenticator};
 pub use bus::{Bus, BusError, BusMessage, BusState, Interest, Messages, Topic};
 pub use clock::Clock;
 pub use cluster::{Address, Cluster, Ears, Place};
+pub use intake::{Deliveries, Delivery, Intake, Slip, Taking};
 pub use plugins::{Call, ConnFacts, HttpRequest, HttpResponse, PluginId, Plugins, Reply};
 pub use store::{Entry, Revision, Store, StoreError};

@@ -25,7 +25,7 @@ use serde_json::value::RawValue;
 
 use crate::{cluster::NodeId, connection::ConnId, port::PluginId};
 
-pub(crate) use holds::Lost;
+pub(crate) use holds::{Lost, Places};
 pub use sizes::Size;
 
 const SHARDS: usize = 64;
@@ -72,6 +72,7 @@ struct Member {
     /// Until when (monotonic) the member stays without a connection.
     lease: Option<Box<Duration>>,
     /// Its places as the ledger tells them, ours among them; `None` for a hub that runs alone.
+    #[expect(clippy::box_collection, reason = "a word instead of three, for the many that have none")]
     ledger: Option<Box<Vec<holds::Written>>>,
 }
 

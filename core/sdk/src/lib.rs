@@ -41,6 +41,7 @@ mod args;
 mod border;
 mod call;
 mod conn;
+mod delivery;
 mod error;
 mod extract;
 mod http;
@@ -73,6 +74,7 @@ pub use args::{Args, placeholder};
 pub use bytes::Bytes;
 pub use call::Call;
 pub use conn::Conn;
+pub use delivery::{Delivery, Mark};
 pub use error::{Code, Error, Result};
 pub use exedra_sdk_macros::plugin;
 pub use extract::{EventName, FromCall, Member, Payload, Reason, RoomName};
@@ -102,10 +104,10 @@ pub mod prelude {
     pub use serde_json::{Value, json};
 
     pub use crate::{
-        Args, Bytes, Code, Conn, Counter, Created, Error, EventName, Gauge, Headers, Histogram, Hub, Joined,
-        Json, Kv, Left, Manifest, Member, MemberOf, Message, NoContent, Path, Payload, Peer, Query, Reason,
-        Reply, Request, Result, Room, RoomName, Span, User, Versioned, WithHeader, debug, error, info,
-        placeholder, plugin, time::iso8601, trace, warn,
+        Args, Bytes, Code, Conn, Counter, Created, Delivery, Error, EventName, Gauge, Headers, Histogram,
+        Hub, Joined, Json, Kv, Left, Manifest, Mark, Member, MemberOf, Message, NoContent, Path, Payload,
+        Peer, Query, Reason, Reply, Request, Result, Room, RoomName, Span, User, Versioned, WithHeader,
+        debug, error, info, placeholder, plugin, time::iso8601, trace, warn,
     };
 }
 

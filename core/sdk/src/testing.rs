@@ -28,7 +28,7 @@ use bytes::Bytes;
 use exedra_hub::{
     Frame,
     manifest::Manifest,
-    port::{Bus, BusMessage, Clock, Interest, Messages, Plugins, Topic},
+    port::{Bus, BusMessage, Call, Clock, Interest, Messages, PluginId, Plugins, Topic},
 };
 use futures_util::{FutureExt, StreamExt};
 use parking_lot::Mutex;
@@ -155,6 +155,37 @@ impl TestHub {
         let published = self.bus.publish(&Topic::In { plugin, room, event }, &headers, body.into());
         assert_eq!(published, Ok(()));
         self.settle().await;
+    }
+
+    /// Injects an event as a cluster does, which gives it again when it is not known to have been handled: the same
+    /// `number` is the same event, later ones have higher numbers.
+    ///
+    /// # Errors
+    /// `CODE: reason`; the event would be given again, or become a dead letter.
+    pub async fn deliver(
+        &self,
+        number: u64,
+        (room, event): (&str, &str),
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Result<(), String> {
+        let injects = &self.manifest.injects;
+        let exact = injects.iter().position(|inject| inject.event == event);
+        let handler = exact.or_else(|| injects.iter().position(|inject| inject.event == "*"));
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let mut headers: Vec<(String, String)> = headers.iter().map(owned).collect();
+        headers.push(("Exedra-Delivery".to_owned(), format!("test-{number}")));
+        headers.push(("Exedra-Taken-In".to_owned(), (1_768_905_000_000_000 + number).to_string()));
+        let call = Call::Inject {
+            handler: handler.ok_or("NOT_FOUND: nobody takes it")? as u32,
+            room: room.to_owned(),
+            event: event.to_owned(),
+            headers,
+            payload: body.into(),
+        };
+        let handled = self.bench.host.call(PluginId(0), call).await;
+        self.settle().await;
+        handled.map(drop).map_err(|refusal| format!("{}: {refusal}", refusal.code_str()))
     }
 
     /// Asks the plugin as an outside service does.

@@ -147,6 +147,9 @@ impl Admin {
         if let Some(why) = self.hub.cluster_trouble() {
             say("cluster", why);
         }
+        if let Some(why) = self.hub.intake_trouble() {
+            say("injected events", why);
+        }
         if let Some(why) = self.hub.store().trouble() {
             say("store", why);
         }

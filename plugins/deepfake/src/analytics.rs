@@ -118,6 +118,33 @@ impl Tally {
         }
     }
 
+    /// What has been counted since it was like `before`.
+    pub(crate) fn since(&self, before: &Self) -> Self {
+        let changed = |(who, person): &(&String, &Person)| before.people.get(*who) != Some(*person);
+        let people = self.people.iter().filter(changed).map(|(who, person)| (who.clone(), person.clone()));
+        Self {
+            people: people.collect(),
+            detected: std::array::from_fn(|at| self.detected[at].saturating_sub(before.detected[at])),
+            other: self.other.saturating_sub(before.other),
+            frames: self.frames.saturating_sub(before.frames),
+        }
+    }
+
+    /// The same with what was counted elsewhere.
+    pub(crate) fn plus(mut self, more: &Self) -> Self {
+        for (who, person) in &more.people {
+            if let Some(known) = self.person(who) {
+                known.clone_from(person);
+            }
+        }
+        for (sum, more) in self.detected.iter_mut().zip(more.detected) {
+            *sum = sum.saturating_add(more);
+        }
+        self.other = self.other.saturating_add(more.other);
+        self.frames = self.frames.saturating_add(more.frames);
+        self
+    }
+
     /// A video frame came through.
     pub(crate) fn frame(&mut self) {
         self.frames += 1;
@@ -259,6 +286,23 @@ mod tests {
         ] {
             assert_eq!(Modality::of_type(kind), Some(modality), "{kind}");
         }
+    }
+
+    #[test]
+    fn counts_of_two_nodes_add_up() {
+        let mut one = Tally::default();
+        one.detection("ann", &voice(0.9), 0.7);
+        one.frame();
+        let (kept, mut two) = (one.clone(), one.clone());
+        one.trust("ann", Score(0.5));
+        one.alert(&alert("ann", "strange"));
+        two.detection("bob", &voice(0.9), 0.7);
+        two.frame();
+        let sum = kept.clone().plus(&one.since(&kept)).plus(&two.since(&kept)).analytics(2);
+        assert_eq!((sum.anomalies_detected, sum.processed_frames), (3, 2));
+        assert_eq!(sum.average_trust_score, Some(Score(0.5)));
+        assert_eq!(sum.detection_modality.audio.detected, 2);
+        assert_eq!(kept.since(&kept), Tally::default());
     }
 
     #[test]

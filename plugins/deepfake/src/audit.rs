@@ -1,5 +1,11 @@
 //! Alerts on their way to people and into the audit trail, and back out of it. People hear of an alert at once and
-//! always; whoever raised it is told that it was taken only when it survives a power cut.
+//! always; whoever raised it is told that it was taken only when it survives a power cut. An alert that comes again in a
+//! cluster has the same id: it is kept once, and told again only by a node that does not know that it was told.
+
+use std::{
+    collections::VecDeque,
+    sync::{Mutex, PoisonError},
+};
 
 use exedra_sdk::{futures::future::join, prelude::*, random::Sequence, time::Timestamp};
 
@@ -19,30 +25,70 @@ const PAGE: (u32, u32) = (50, 500);
 /// How long an alert may be known to people and not yet to the store, and how often one looks.
 const BEFORE_STORED_MS: u64 = 2_000;
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// How long another node may take to write what it has counted.
+const WRITTEN: Duration = Duration::from_millis(100);
 /// Alerts that are looked at for one list, however few of them fit.
 const MOST_LOOKED_AT: usize = 5_000;
 
+/// Alerts of which it is remembered that they were told.
+const MOST_TOLD: usize = 1024;
+
+/// Ids of alerts that people have been told of, the newest last.
+#[derive(Debug, Default)]
+pub(crate) struct Told(Mutex<VecDeque<String>>);
+
+impl Told {
+    /// Whether it is the first time.
+    fn first(&self, id: &str) -> bool {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.iter().any(|known| known == id) {
+            return false;
+        }
+        if told.len() >= MOST_TOLD {
+            told.pop_front();
+        }
+        told.push_back(id.to_owned());
+        true
+    }
+}
+
 impl Deepfake {
     /// Raises an alert; gives its id.
-    pub(crate) async fn raise(&self, meeting: &str, mut given: AlertIn) -> Result<String> {
+    pub(crate) async fn raise(
+        &self,
+        meeting: &str,
+        mut given: AlertIn,
+        delivery: Option<&Delivery>,
+    ) -> Result<String> {
         self.fill(meeting, &mut given.meeting_id, &mut given.timestamp)?;
         given.action_required.get_or_insert(given.severity == Severity::High);
         given.more.remove("alertId");
         let received_at = self.hub.now_ms();
-        let alert = Alert { alert_id: self.alert_ids.next(received_at)?, alert: given };
+        let alert_id = match delivery {
+            Some(delivery) => delivery.sequence_id(),
+            None => self.alert_ids.next(received_at)?,
+        };
+        let first = delivery.is_none() || self.told.first(&alert_id);
+        let alert = Alert { alert_id, alert: given };
         let record = Record { alert, received_at, acks: Vec::new() };
         let (kv, key) = (self.hub.kv(), alert::key_of(meeting, &record.alert.alert_id));
         // Both at once: a slow disk must not keep a warning from people. Nor must a store that is away; the sender is
         // told then, and may try again.
-        let (stored, said) =
-            join(kv.create(&key, &record), async { self.warn(meeting, &record.alert) }).await;
-        let began = self.books.change(meeting, |tally| tally.alert(&record.alert.alert)).await;
-        if let Ok(Some(modality)) = began {
-            self.anomalies.with(modality.as_str()).inc();
+        let warn = async { if first { self.warn(meeting, &record.alert) } else { Ok(()) } };
+        let (stored, said) = join(kv.create(&key, &record), warn).await;
+        let conflict = stored.as_ref().is_err_and(|error| error.code == Code::Conflict);
+        let kept_before = delivery.is_some() && conflict;
+        if first && !kept_before {
+            let began = self.books.change(meeting, |tally| tally.alert(&record.alert.alert)).await;
+            if let Ok(Some(modality)) = began {
+                self.anomalies.with(modality.as_str()).inc();
+            }
+            self.hub.room(room_of(meeting)).refresh("analytics")?;
         }
-        self.hub.room(room_of(meeting)).refresh("analytics")?;
         said?;
-        stored?;
+        if !kept_before {
+            stored?;
+        }
         Ok(record.alert.alert_id)
     }
 
@@ -159,15 +205,19 @@ impl Deepfake {
 
     /// Sends the plugin's own analytics, unless an engine does.
     pub(crate) async fn send_analytics(&self, meeting: &str) -> Result<()> {
+        let saved = self.books.save(meeting).await;
+        if let Ok(false) = saved {
+            self.hub.sleep(WRITTEN).await?; // if another node has something new, it writes it now
+        }
         let (analytics, given) = self.analytics_of(meeting).await?;
-        self.books.save(meeting).await?;
         if given {
-            return Ok(());
+            return saved.map(drop);
         }
         let (mut meeting_id, mut timestamp) = (None, None);
         self.fill(meeting, &mut meeting_id, &mut timestamp)?;
         let update = AnalyticsUpdate { meeting_id, analytics, timestamp, more: More::new() };
-        self.hub.room(room_of(meeting)).send(Message::new("analytics-update").arg(&update).latest(""))
+        self.hub.room(room_of(meeting)).send(Message::new("analytics-update").arg(&update).latest(""))?;
+        saved.map(drop)
     }
 
     /// Forgets old alerts, some pages at a time.

@@ -1,12 +1,13 @@
-//! The numbers of meetings in memory, and their copies in the store: read when a meeting is touched first, written
-//! when its analytics are sent, so that a restart loses at most one interval.
+//! The numbers of meetings in memory, and what all nodes have counted together in the store: what was counted here is
+//! added there when analytics are sent, so that a restart loses at most one interval, and read from there when nothing
+//! was counted here.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use exedra_sdk::{keys::key, prelude::*};
+use exedra_sdk::{keys::key, prelude::*, serde_json};
 
 use crate::{analytics::Tally, update::Analytics};
 
@@ -14,6 +15,8 @@ use crate::{analytics::Tally, update::Analytics};
 const MOST_MEETINGS: usize = 10_000;
 /// How long numbers stay in memory untouched.
 const IDLE_MS: u64 = 2 * 60_000;
+/// The largest analytics of an engine that other nodes are told of, in bytes.
+const MOST_GIVEN: usize = 64 * 1024;
 
 /// The numbers of all meetings.
 pub(crate) struct Books {
@@ -23,12 +26,44 @@ pub(crate) struct Books {
 
 #[derive(Debug, Default)]
 struct Entry {
+    /// As it stands, by all that is known here.
     tally: Tally,
-    /// What an engine has said itself, and when.
-    given: Option<(Analytics, u64)>,
+    /// As the store had it last: what is more has been counted here.
+    kept: Tally,
+    given: Option<Given>,
     touched_ms: u64,
     /// Whether the store knows less.
     dirty: bool,
+}
+
+/// What an engine has said itself, and when.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Given {
+    analytics: Analytics,
+    at_ms: u64,
+}
+
+/// A meeting in the store.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+struct Page {
+    #[serde(flatten)]
+    tally: Tally,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    given: Option<Given>,
+}
+
+impl Entry {
+    /// Takes in what the store has now, when `then` is as the meeting stood when that was written or read.
+    fn keep(&mut self, page: Page, then: &Tally) {
+        self.tally = page.tally.clone().plus(&self.tally.since(then));
+        self.kept = page.tally;
+        self.given = newer(self.given.take(), page.given);
+    }
+}
+
+fn newer(one: Option<Given>, other: Option<Given>) -> Option<Given> {
+    one.into_iter().chain(other).max_by_key(|given| given.at_ms)
 }
 
 fn key_of(meeting: &str) -> String {
@@ -60,7 +95,8 @@ impl Books {
         self.open(meeting).await?;
         if let Some(entry) = self.lock().get_mut(meeting) {
             entry.touched_ms = now_ms;
-            entry.given = Some((analytics, now_ms));
+            entry.given = Some(Given { analytics, at_ms: now_ms });
+            entry.dirty = true;
         }
         Ok(())
     }
@@ -73,31 +109,52 @@ impl Books {
         since_ms: u64,
     ) -> Result<(Analytics, bool)> {
         self.open(meeting).await?;
+        self.look(meeting).await?;
         let meetings = self.lock();
         let Some(entry) = meetings.get(meeting) else {
             return Ok((Tally::default().analytics(participants), false));
         };
         Ok(match &entry.given {
-            Some((analytics, at)) if *at > since_ms => (analytics.clone(), true),
+            Some(given) if given.at_ms > since_ms => (given.analytics.clone(), true),
             _ => (entry.tally.analytics(participants), false),
         })
     }
 
-    /// Writes the numbers of a meeting into the store if they have changed.
-    pub(crate) async fn save(&self, meeting: &str) -> Result<()> {
-        let tally = {
+    /// Adds what was counted here to what the store has; says whether there was something.
+    pub(crate) async fn save(&self, meeting: &str) -> Result<bool> {
+        let (then, new, given) = {
             let mut meetings = self.lock();
-            let Some(entry) = meetings.get_mut(meeting).filter(|entry| entry.dirty) else { return Ok(()) };
+            let Some(entry) = meetings.get_mut(meeting).filter(|entry| entry.dirty) else { return Ok(false) };
             entry.dirty = false;
-            entry.tally.clone()
+            let fits = |given: &Given| serde_json::to_vec(given).is_ok_and(|json| json.len() <= MOST_GIVEN);
+            (entry.tally.clone(), entry.tally.since(&entry.kept), entry.given.clone().filter(fits))
         };
-        let saved = self.hub.kv().put(&key_of(meeting), &tally).await;
-        if saved.is_err()
-            && let Some(entry) = self.lock().get_mut(meeting)
-        {
-            entry.dirty = true;
+        let (kv, key) = (self.hub.kv(), key_of(meeting));
+        let saved = kv.modify(&key, |page: Option<Page>| {
+            let page = page.unwrap_or_default();
+            Ok(Page { tally: page.tally.plus(&new), given: newer(page.given, given.clone()) })
+        });
+        let saved = saved.await;
+        if let Some(entry) = self.lock().get_mut(meeting) {
+            match &saved {
+                Ok(page) => entry.keep(page.clone(), &then),
+                Err(_) => entry.dirty = true,
+            }
         }
-        saved.map(drop)
+        saved.map(|_| true)
+    }
+
+    /// Looks what other nodes have counted, unless something was counted here that they do not know yet.
+    async fn look(&self, meeting: &str) -> Result<()> {
+        let then = match self.lock().get(meeting) {
+            Some(entry) if !entry.dirty => entry.tally.clone(),
+            _ => return Ok(()),
+        };
+        let Some(page) = self.hub.kv().get::<Page>(&key_of(meeting)).await? else { return Ok(()) };
+        if let Some(entry) = self.lock().get_mut(meeting).filter(|entry| !entry.dirty) {
+            entry.keep(page.value, &then);
+        }
+        Ok(())
     }
 
     /// Puts away what nobody has touched for a while.
@@ -126,12 +183,10 @@ impl Books {
                 return Ok(());
             }
         }
-        let stored = self.hub.kv().get::<Tally>(&key_of(meeting)).await?;
-        let entry = Entry {
-            tally: stored.map(|stored| stored.value).unwrap_or_default(),
-            touched_ms: self.hub.now_ms(),
-            ..Entry::default()
-        };
+        let stored = self.hub.kv().get::<Page>(&key_of(meeting)).await?;
+        let Page { tally, given } = stored.map(|stored| stored.value).unwrap_or_default();
+        let kept = tally.clone();
+        let entry = Entry { tally, kept, given, touched_ms: self.hub.now_ms(), dirty: false };
         self.lock().entry(meeting.to_owned()).or_insert(entry);
         Ok(())
     }

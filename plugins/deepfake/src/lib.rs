@@ -28,6 +28,7 @@ use exedra_sdk::{Shelf, prelude::*, random::Sequence, value::Id};
 use crate::{
     alert::{AckAlert, Alert, AlertAcknowledged, AlertIn, AlertList, AlertQuery, AlertsOf},
     attend::meeting_of,
+    audit::Told,
     books::Books,
     feed::Feed,
     host::Host,
@@ -45,6 +46,8 @@ pub struct Deepfake {
     books: Books,
     host: Host,
     alert_ids: Sequence,
+    /// Alerts that people here have been told of, of those that may come again.
+    told: Told,
     /// The alerts of all meetings.
     kept: Shelf,
     alerts: Counter,
@@ -115,6 +118,7 @@ impl Deepfake {
             books: Books::new(hub.clone()),
             host: Host::default(),
             alert_ids: Sequence::default(),
+            told: Told::default(),
             kept: Shelf::new(alert::ALL),
             alerts: hub.counter("alerts_total")?,
             acknowledgements: hub.counter("acknowledgements_total")?,
@@ -217,7 +221,7 @@ impl Deepfake {
         let taken = async {
             let Payload(alert) = alert.map_err(bad_data)?;
             let meeting = self.engine(&conn, alert.meeting_id.as_ref())?;
-            self.raise(&meeting, alert).await
+            self.raise(&meeting, alert, None).await
         };
         told(&conn, taken.await.map(|alert_id| Done::with(Raised { alert_id })))
     }
@@ -264,8 +268,13 @@ impl Deepfake {
 
     /// An alert.
     #[inject("deepfake-alert")]
-    async fn alert_in(&self, room: RoomName, Json(alert): Json<AlertIn>) -> Result<()> {
-        self.raise(&room, alert).await.map(drop)
+    async fn alert_in(
+        &self,
+        room: RoomName,
+        delivery: Option<Delivery>,
+        Json(alert): Json<AlertIn>,
+    ) -> Result<()> {
+        self.raise(&room, alert, delivery.as_ref()).await.map(drop)
     }
 
     /// How a meeting stands, as an engine sees it.

@@ -203,7 +203,7 @@ impl Hangouts {
         who: Result<Json<Option<Who>>, Error>,
     ) -> Result<Json<Membership>> {
         let person = Person::of(me, who.map_err(malformed)?.0.unwrap_or_default())?;
-        self.join(room_id(&id)?, person).await.map(Json)
+        self.join(room_id(&id)?, person, None).await.map(Json)
     }
 
     /// Leaves a room.
@@ -220,23 +220,33 @@ impl Hangouts {
         who: Result<Json<Option<Who>>, Error>,
     ) -> Result<Json<Membership>> {
         let person = Person::of(me, who.map_err(malformed)?.0.unwrap_or_default())?;
-        self.leave(room_id(&id)?, person).await.map(Json)
+        self.leave(room_id(&id)?, person, None).await.map(Json)
     }
 
     // ---- outside services ----
 
     /// Somebody joins.
     #[inject("join")]
-    async fn in_join(&self, room: RoomName, who: Result<Json<Who>, Error>) -> Result<()> {
+    async fn in_join(
+        &self,
+        room: RoomName,
+        delivery: Option<Delivery>,
+        who: Result<Json<Who>, Error>,
+    ) -> Result<()> {
         let person = Person::of(None, who.map_err(malformed)?.0)?;
-        self.join(room_id(&room)?, person).await.map(drop)
+        self.join(room_id(&room)?, person, delivery.as_ref()).await.map(drop)
     }
 
     /// Somebody leaves.
     #[inject("leave")]
-    async fn in_leave(&self, room: RoomName, who: Result<Json<Who>, Error>) -> Result<()> {
+    async fn in_leave(
+        &self,
+        room: RoomName,
+        delivery: Option<Delivery>,
+        who: Result<Json<Who>, Error>,
+    ) -> Result<()> {
         let person = Person::of(None, who.map_err(malformed)?.0)?;
-        self.leave(room_id(&room)?, person).await.map(drop)
+        self.leave(room_id(&room)?, person, delivery.as_ref()).await.map(drop)
     }
 
     /// News of a room that the service keeps itself: links are told, nothing is stored.
@@ -281,14 +291,14 @@ impl Hangouts {
     #[rpc("join")]
     async fn rpc_join(&self, who: Result<Json<WhoWhere>, Error>) -> Result<Membership> {
         let WhoWhere { room_id, who } = who.map_err(malformed)?.0;
-        self.join(room_id, Person::of(None, who)?).await
+        self.join(room_id, Person::of(None, who)?, None).await
     }
 
     /// Takes somebody out of a room.
     #[rpc("leave")]
     async fn rpc_leave(&self, who: Result<Json<WhoWhere>, Error>) -> Result<Membership> {
         let WhoWhere { room_id, who } = who.map_err(malformed)?.0;
-        self.leave(room_id, Person::of(None, who)?).await
+        self.leave(room_id, Person::of(None, who)?, None).await
     }
 
     /// Counts the links.

@@ -24,6 +24,9 @@ pub(crate) struct Room {
     /// In order of joining.
     people: Vec<Person>,
     last: Last,
+    /// How far events over the bus have changed it.
+    #[serde(default)]
+    pub(crate) taken: Mark,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,7 +50,8 @@ impl Room {
     pub(crate) fn new(number: u64, name: &str, max: u32, kept: bool, now: u64) -> Result<Self> {
         let last = Last { event: RoomEvent::RoomCreated, who: None, at: now };
         let name = text::label("name", name, MAX_ROOM_NAME).map_err(invalid)?;
-        Ok(Self { number, name, max, created_at: now, used_at: now, kept, people: Vec::new(), last })
+        let (people, taken) = (Vec::new(), Mark::default());
+        Ok(Self { number, name, max, created_at: now, used_at: now, kept, people, last, taken })
     }
 
     /// Puts somebody in; somebody who is in already stays, for another while. Gives what the room is told.

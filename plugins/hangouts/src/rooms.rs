@@ -133,10 +133,18 @@ impl Hangouts {
     }
 
     /// Puts somebody into a room.
-    pub(crate) async fn join(&self, id: RoomId, person: Person) -> Result<Membership> {
+    pub(crate) async fn join(
+        &self,
+        id: RoomId,
+        person: Person,
+        delivery: Option<&Delivery>,
+    ) -> Result<Membership> {
         let name = person.name.unwrap_or_else(|| NAMELESS.to_owned());
         let ttl = self.settings.participant_ttl;
         let joined = self.change(id, |room, now| {
+            if !room.taken.take(delivery) {
+                return Ok((Vec::new(), false));
+            }
             let mut updates = room.expire(ttl, now);
             let joined = room.join(&person.id, &name, now)?;
             let changed = !joined.is_empty();
@@ -157,9 +165,17 @@ impl Hangouts {
     }
 
     /// Takes somebody out of a room.
-    pub(crate) async fn leave(&self, id: RoomId, person: Person) -> Result<Membership> {
+    pub(crate) async fn leave(
+        &self,
+        id: RoomId,
+        person: Person,
+        delivery: Option<&Delivery>,
+    ) -> Result<Membership> {
         let mut name = None;
         let left = self.change(id, |room, now| {
+            if !room.taken.take(delivery) {
+                return Ok((Vec::new(), false));
+            }
             name = room.name_of(&person.id).map(str::to_owned);
             let updates = room.leave(&person.id, now);
             let changed = !updates.is_empty();

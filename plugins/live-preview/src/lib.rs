@@ -299,7 +299,7 @@ impl LivePreview {
     ) -> Result<Created<SessionView>> {
         let project = self.tracked_project(&id, &request).await?;
         let Json(new) = new?;
-        Ok(Created(self.start_session(&project, None, new.external_user_id).await?.into()))
+        Ok(Created(self.start_session(&project, None, new.external_user_id, None).await?.into()))
     }
 
     /// Takes events; needs the project's key as `X-API-Key`.
@@ -319,7 +319,7 @@ impl LivePreview {
     ) -> Result<Created<Accepted>> {
         let session = self.tracked_session(&id, &request).await?;
         let Json(batch) = batch?;
-        self.take_events(&session, batch.events).await.map(Created)
+        self.take_events(&session, batch.events, None).await.map(Created)
     }
 
     /// Takes an event with data: the data are the body, the header `X-Event` is the event as JSON. Needs the project's
@@ -339,7 +339,7 @@ impl LivePreview {
     async fn post_binary(&self, Path(id): Path<String>, request: Request) -> Result<Created<Accepted>> {
         let session = self.tracked_session(&id, &request).await?;
         let event: TrackerEvent = header_json("X-Event", request.header("x-event"))?;
-        self.take_binary(&session, event, request.body).await.map(Created)
+        self.take_binary(&session, event, request.body, None).await.map(Created)
     }
 
     /// Ends a session as submitted; needs the project's key as `X-API-Key`.
@@ -359,25 +359,40 @@ impl LivePreview {
 
     /// A session begins.
     #[inject("session-started")]
-    async fn started_in(&self, room: RoomName, Json(given): Json<StartIn>) -> Result<()> {
-        let project = self.active_project(&room).await?;
-        self.session_for(&project, given.session_id, Some(given.external_user_id)).await.map(drop)
+    async fn started_in(
+        &self,
+        room: RoomName,
+        delivery: Option<Delivery>,
+        Json(given): Json<StartIn>,
+    ) -> Result<()> {
+        let (project, user) = (self.active_project(&room).await?, Some(given.external_user_id));
+        self.session_for(&project, given.session_id, user, delivery.as_ref()).await.map(drop)
     }
 
     /// Something has happened in a session.
     #[inject("event-received")]
-    async fn event_in(&self, room: RoomName, Json(given): Json<EventIn>) -> Result<()> {
-        let project = self.active_project(&room).await?;
-        let session = self.session_for(&project, given.session_id, given.external_user_id).await?;
-        self.take_events(&session, vec![given.event]).await.map(drop)
+    async fn event_in(
+        &self,
+        room: RoomName,
+        delivery: Option<Delivery>,
+        Json(given): Json<EventIn>,
+    ) -> Result<()> {
+        let (project, delivery) = (self.active_project(&room).await?, delivery.as_ref());
+        let session = self.session_for(&project, given.session_id, given.external_user_id, delivery).await?;
+        self.take_events(&session, vec![given.event], delivery).await.map(drop)
     }
 
     /// Several things have happened in a session; viewers see the first ones.
     #[inject("events")]
-    async fn events_in(&self, room: RoomName, Json(given): Json<EventsIn>) -> Result<()> {
-        let project = self.active_project(&room).await?;
-        let session = self.session_for(&project, given.session_id, given.external_user_id).await?;
-        self.take_events(&session, given.events).await.map(drop)
+    async fn events_in(
+        &self,
+        room: RoomName,
+        delivery: Option<Delivery>,
+        Json(given): Json<EventsIn>,
+    ) -> Result<()> {
+        let (project, delivery) = (self.active_project(&room).await?, delivery.as_ref());
+        let session = self.session_for(&project, given.session_id, given.external_user_id, delivery).await?;
+        self.take_events(&session, given.events, delivery).await.map(drop)
     }
 
     /// Something with data has happened: the data are the body, the header `Event-Meta` is
@@ -387,18 +402,29 @@ impl LivePreview {
         body_type = "application/octet-stream",
         headers = [required("Event-Meta", "The event and its session.", json BinaryIn)]
     )]
-    async fn binary_in(&self, room: RoomName, headers: Headers, data: Bytes) -> Result<()> {
+    async fn binary_in(
+        &self,
+        room: RoomName,
+        headers: Headers,
+        delivery: Option<Delivery>,
+        data: Bytes,
+    ) -> Result<()> {
         let given: BinaryIn = header_json("Event-Meta", headers.get("event-meta"))?;
-        let project = self.active_project(&room).await?;
-        let session = self.session_for(&project, given.session_id, given.external_user_id).await?;
-        self.take_binary(&session, given.event, data).await.map(drop)
+        let (project, delivery) = (self.active_project(&room).await?, delivery.as_ref());
+        let session = self.session_for(&project, given.session_id, given.external_user_id, delivery).await?;
+        self.take_binary(&session, given.event, data, delivery).await.map(drop)
     }
 
     /// A session ends.
     #[inject("session-ended")]
-    async fn ended_in(&self, room: RoomName, Json(given): Json<EndIn>) -> Result<()> {
-        let project = self.active_project(&room).await?;
-        let session = self.session_for(&project, given.session_id, given.external_user_id).await?;
+    async fn ended_in(
+        &self,
+        room: RoomName,
+        delivery: Option<Delivery>,
+        Json(given): Json<EndIn>,
+    ) -> Result<()> {
+        let (project, delivery) = (self.active_project(&room).await?, delivery.as_ref());
+        let session = self.session_for(&project, given.session_id, given.external_user_id, delivery).await?;
         self.end_session(&session.id, given.submitted).await.map(drop)
     }
 
@@ -406,14 +432,14 @@ impl LivePreview {
     #[rpc("start")]
     async fn rpc_start(&self, Json(asked): Json<StartAsked>) -> Result<SessionView> {
         let project = self.active_project(&asked.project_id.0).await?;
-        Ok(self.start_session(&project, asked.session_id, asked.external_user_id).await?.into())
+        Ok(self.start_session(&project, asked.session_id, asked.external_user_id, None).await?.into())
     }
 
     /// Takes events into a session.
     #[rpc("events")]
     async fn rpc_events(&self, Json(given): Json<EventsIn>) -> Result<Accepted> {
         let session = self.session(&given.session_id.0).await?;
-        self.take_events(&session, given.events).await
+        self.take_events(&session, given.events, None).await
     }
 
     /// Ends a session as submitted.

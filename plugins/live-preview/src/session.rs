@@ -19,6 +19,9 @@ pub(crate) struct Session {
     pub(crate) last_at: u64,
     pub(crate) events: u64,
     pub(crate) ended: Option<Ended>,
+    /// How far events over the bus have been taken.
+    #[serde(default)]
+    pub(crate) taken: Mark,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -101,6 +104,14 @@ pub struct EventList {
     pub events: Vec<TrackerEvent>,
     /// Where the next page begins; null when this was the last.
     pub next: Option<String>,
+}
+
+impl Accepted {
+    /// The answer to events that have been taken before.
+    pub(crate) fn again(session: &Session, accepted: usize) -> Self {
+        let (session_id, total) = (session.id.clone(), session.events);
+        Self { success: true, session_id, accepted, broadcast: 0, total }
+    }
 }
 
 impl From<Session> for SessionView {

@@ -1,5 +1,6 @@
 //! Sessions begin, events come, and they end once: submitted, or because nothing has happened for too long. Everything
-//! is stored before it is answered.
+//! is stored before it is answered. An event of the bus that comes again in a cluster is kept under the same key, counted
+//! once, and shown by whoever has counted it.
 //!
 //! That a session is idle, its place in the room `sessions:{projectId}` says: it is held for `idle_after` and renewed
 //! by every event.
@@ -22,9 +23,15 @@ const AGAIN: Duration = Duration::from_secs(30);
 
 impl LivePreview {
     /// Begins a session.
-    pub(crate) async fn start_session(&self, project: &Project, id: Option<Id>, user: Id) -> Result<Session> {
+    pub(crate) async fn start_session(
+        &self,
+        project: &Project,
+        id: Option<Id>,
+        user: Id,
+        delivery: Option<&Delivery>,
+    ) -> Result<Session> {
         let now = self.hub.now_ms();
-        let place = self.ids.next(now)?;
+        let place = self.next_id(now, delivery)?;
         let session = Session {
             id: id.map_or_else(|| place.clone(), |id| id.0),
             project_id: project.id.clone(),
@@ -34,25 +41,47 @@ impl LivePreview {
             last_at: now,
             events: 0,
             ended: None,
+            taken: Mark::default(),
         };
-        let kv = self.hub.kv();
-        kv.create(&key_of(&session.id), &session).await?;
-        kv.put(&key(&["of-project", &project.id, &session.place]), &session.id).await?;
-        kv.put(&open_key(&session.id), &project.id).await?;
-        self.hold(&session, self.settings.idle_after.0)?;
+        self.hub.kv().create(&key_of(&session.id), &session).await?;
+        self.list_session(&session).await?;
         self.sessions.with("started").inc();
         self.say_started(&session)?;
         Ok(session)
     }
 
+    /// Makes a session that has begun known to its project.
+    async fn list_session(&self, session: &Session) -> Result<()> {
+        let kv = self.hub.kv();
+        kv.put(&key(&["of-project", &session.project_id, &session.place]), &session.id).await?;
+        kv.put(&open_key(&session.id), &session.project_id).await?;
+        self.hold(session, self.settings.idle_after.0)
+    }
+
+    fn next_id(&self, now: u64, delivery: Option<&Delivery>) -> Result<String> {
+        delivery.map_or_else(|| self.ids.next(now), |delivery| Ok(delivery.sequence_id()))
+    }
+
     /// The session of an outside service: the one that it names, begun now if nobody knows it yet.
-    pub(crate) async fn session_for(&self, project: &Project, id: Id, user: Option<Id>) -> Result<Session> {
+    pub(crate) async fn session_for(
+        &self,
+        project: &Project,
+        id: Id,
+        user: Option<Id>,
+        delivery: Option<&Delivery>,
+    ) -> Result<Session> {
         match (self.session(&id.0).await, user) {
-            (Ok(session), _) if session.project_id == project.id => Ok(session),
+            (Ok(session), _) if session.project_id == project.id => {
+                let begun_by = |delivery: &Delivery| session.place == delivery.sequence_id();
+                if session.ended.is_none() && delivery.is_some_and(begun_by) {
+                    self.list_session(&session).await?; // the first time may not have come so far
+                }
+                Ok(session)
+            }
             // Another project's sessions are none of its business.
             (Ok(_), _) => Err(refuse::session_not_found()),
             (Err(error), Some(user)) if error.code == Code::NotFound => {
-                self.start_session(project, Some(id), user).await
+                self.start_session(project, Some(id), user, delivery).await
             }
             (Err(error), _) => Err(error),
         }
@@ -68,10 +97,14 @@ impl LivePreview {
         &self,
         session: &Session,
         mut events: Vec<TrackerEvent>,
+        delivery: Option<&Delivery>,
     ) -> Result<Accepted> {
         let now = self.hub.now_ms();
         complete(&mut events, now)?;
-        let total = self.store_events(session, Batch { at: now, events: events.clone() }).await?;
+        let batch = Batch { at: now, events: events.clone() };
+        let Some(total) = self.store_events(session, batch, delivery).await? else {
+            return Ok(Accepted::again(session, events.len()));
+        };
         let live = events.len().min(self.settings.live_events);
         self.events.inc_by(events.len() as u64);
         self.skipped.with("batch").inc_by((events.len() - live) as u64);
@@ -88,32 +121,53 @@ impl LivePreview {
         session: &Session,
         mut event: TrackerEvent,
         data: Bytes,
+        delivery: Option<&Delivery>,
     ) -> Result<Accepted> {
+        if session.taken.has(delivery) {
+            return Ok(Accepted::again(session, 1));
+        }
         if data.is_empty() || data.len() > LARGEST_DATA {
             return Err(Error::too_large(format!("the data of an event is 1 to {LARGEST_DATA} bytes")));
         }
         let now = self.hub.now_ms();
-        let id = self.ids.next(now)?;
+        let id = self.next_id(now, delivery)?;
         event.more.insert("data".to_owned(), json!({ "id": id, "size": data.len() }));
         event.complete(now)?;
         session.require_open()?;
-        self.hub.kv().create_bytes(&data_key(&session.id, &id), &data).await?;
-        let total = self.store_events(session, Batch { at: now, events: vec![event.clone()] }).await?;
+        let created = self.hub.kv().create_bytes(&data_key(&session.id, &id), &data).await;
+        made_once(created, delivery)?;
+        let batch = Batch { at: now, events: vec![event.clone()] };
+        let Some(total) = self.store_events(session, batch, delivery).await? else {
+            return Ok(Accepted::again(session, 1));
+        };
         self.events.inc();
         self.show_event(session, &event, Some(data))?;
         Ok(Accepted { success: true, session_id: session.id.clone(), accepted: 1, broadcast: 1, total })
     }
 
-    /// Stores events; gives how many the session has then.
-    async fn store_events(&self, session: &Session, batch: Batch) -> Result<u64> {
+    /// Stores events; gives how many the session has then, or none when they have been counted before.
+    async fn store_events(
+        &self,
+        session: &Session,
+        batch: Batch,
+        delivery: Option<&Delivery>,
+    ) -> Result<Option<u64>> {
+        if session.taken.has(delivery) {
+            return Ok(None);
+        }
         session.require_open()?;
         let (now, count) = (batch.at, batch.events.len() as u64);
-        let (kv, at) = (self.hub.kv(), batch_key(&session.id, &self.ids.next(now)?));
-        kv.create(&at, &batch).await?;
+        let (kv, at) = (self.hub.kv(), batch_key(&session.id, &self.next_id(now, delivery)?));
+        made_once(kv.create(&at, &batch).await, delivery)?;
+        let mut counted_before = false;
         let most = self.settings.session_events;
         let changed = kv
             .modify(&key_of(&session.id), |session: Option<Session>| {
                 let mut session = session.ok_or_else(refuse::session_not_found)?;
+                counted_before = !session.taken.take(delivery);
+                if counted_before {
+                    return Ok(session);
+                }
                 session.require_open()?;
                 session.events += count;
                 session.last_at = session.last_at.max(now);
@@ -121,9 +175,10 @@ impl LivePreview {
             })
             .await;
         match changed {
+            Ok(_) if counted_before => Ok(None),
             Ok(changed) => {
                 self.hold(&changed, self.settings.idle_after.0)?;
-                Ok(changed.events)
+                Ok(Some(changed.events))
             }
             Err(error) => {
                 // What was refused must not be found later.
@@ -229,5 +284,13 @@ impl LivePreview {
         let project = self.project(id).await?;
         project.require_active()?;
         Ok(project)
+    }
+}
+
+/// An event that comes again finds what it made the first time.
+fn made_once(created: Result<u64>, delivery: Option<&Delivery>) -> Result<()> {
+    match created {
+        Err(error) if delivery.is_some() && error.code == Code::Conflict => Ok(()),
+        created => created.map(drop),
     }
 }

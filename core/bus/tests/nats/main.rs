@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails panics")]
 
+mod intake;
 mod raw;
 
 use std::{
@@ -20,6 +21,8 @@ use raw::Raw;
 use tokio::time::{sleep, timeout};
 
 const SOON: Duration = Duration::from_secs(10);
+/// How long nothing must come before it counts as nothing.
+const QUIET: Duration = Duration::from_millis(200);
 
 fn config(server: &NatsServer) -> NatsConfig {
     NatsConfig { url: Some(server.url()), ..NatsConfig::default() }

@@ -7,6 +7,7 @@
 
 mod catching_up;
 mod desk;
+mod intake;
 mod interest;
 mod reading;
 mod sessions;
@@ -35,7 +36,7 @@ use crate::{
     },
     coalesce::StateKey,
     port::{Call, Cluster, Ears, Place, PluginId},
-    rooms::{Joined, Left, RoomKey, millis_of},
+    rooms::{Joined, Left, Places, RoomKey, millis_of},
 };
 use desk::Desk;
 use interest::Interests;
@@ -46,6 +47,9 @@ use sessions::Sessions;
 const VERDICT: Duration = Duration::from_secs(3);
 /// Places that may be waited for at the same time; more are refused with `BUSY`.
 const ASKS: usize = 4096;
+
+/// How often the records of all sessions are written again: those that nobody writes run out after an hour.
+const RECORDS_AGAIN: Duration = Duration::from_secs(20 * 60);
 
 /// How nodes live together.
 #[derive(Debug, Clone)]
@@ -79,7 +83,7 @@ pub(super) struct United {
     /// Who is there. Held while an entry is read, so before all other locks but a line.
     nodes: Mutex<Nodes>,
     /// Parts of states that have come so far.
-    kept: Mutex<HashMap<NodeId, HashSet<(RoomKey, Arc<str>)>>>,
+    kept: Mutex<HashMap<NodeId, Places>>,
     interests: Interests,
     sessions: Sessions,
     asks: Mutex<HashMap<u64, oneshot::Sender<bool>>>,
@@ -419,8 +423,13 @@ impl Hub {
     async fn beat(self: Arc<Self>) {
         let Some(united) = self.united.get() else { return };
         united.desk.ask_for_hello();
+        let mut written = self.parts.clock.elapsed();
         loop {
             self.parts.clock.sleep(united.rules.lease / BEATS).await;
+            if self.parts.clock.elapsed().saturating_sub(written) > RECORDS_AGAIN {
+                written = self.parts.clock.elapsed();
+                self.note_all_sessions();
+            }
             let silent = {
                 let nodes = united.nodes.lock();
                 // The first look round is over when our own heart has been heard twice.

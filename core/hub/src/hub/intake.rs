@@ -1,9 +1,20 @@
 //! The bus's side: events that services inject, and methods that they ask for.
 //!
 //! Injected events keep their order per room: each room has a mailbox. What is refused goes to the dead letters
-//! with its reason, and a message that wants an answer gets one either way.
+//! with its reason, and a message that wants an answer gets one either way. In a cluster they come from where they are
+//! [`kept`], else as they are heard.
 
-use std::{collections::HashMap, sync::Arc};
+mod kept;
+mod taking;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicUsize},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -17,24 +28,45 @@ use super::{
 use crate::{
     Code, Refusal, Task,
     mailbox::{Mailbox, Pushed},
-    port::{BusMessage, Call, Interest, PluginId, Reply, Topic},
+    port::{BusMessage, Call, Intake, Interest, PluginId, Reply, Topic},
 };
+use kept::Kept;
 
 /// Methods of one plugin that may run at the same time; more are answered with `BUSY`.
 const CALLS_AT_ONCE: usize = 256;
+/// The pause before something is tried again that the bus did not take or give.
+const AGAIN: Duration = Duration::from_millis(250);
 /// The longest reason in a header, in bytes.
 const REASON_LIMIT: usize = 512;
 
-/// What waits per plugin and room; an entry exists only while something does.
+/// A plugin's room.
+type Key = (PluginId, String);
+
+/// Injected events on their way.
 #[derive(Default)]
 pub(super) struct Injected {
-    rooms: Mutex<HashMap<(PluginId, String), Mailbox<Event>>>,
+    /// What waits per plugin and room; an entry exists only while something does.
+    rooms: Mutex<HashMap<Key, Mailbox<Event>>>,
+    /// Keeps events, where there is a cluster.
+    intake: OnceLock<Arc<dyn Intake>>,
+    /// How many plugins' events this node takes from there.
+    taken: AtomicUsize,
+    /// Set when it is to take no more.
+    ended: AtomicBool,
 }
 
 struct Event {
-    handler: u32,
+    /// Index into `injects` of the manifest; none when nobody takes it.
+    handler: Option<u32>,
     name: String,
     message: BusMessage,
+    kept: Option<Kept>,
+}
+
+/// A dead letter, but for its body.
+struct Letter {
+    plugin: String,
+    headers: Vec<(String, String)>,
 }
 
 impl Hub {
@@ -45,7 +77,10 @@ impl Hub {
         let mut tasks: Vec<Task> = Vec::new();
         if !slot.manifest.injects.is_empty() {
             let (hub, interest) = (self.clone(), Interest::In { plugin: name.clone() });
-            tasks.push(Box::pin(async move { hub.take_injected(plugin, interest).await }));
+            tasks.push(match self.injected.intake.get().cloned() {
+                Some(intake) => Box::pin(self.clone().take_kept(plugin, intake, name.clone())),
+                None => Box::pin(async move { hub.take_injected(plugin, interest).await }),
+            });
         }
         if !slot.manifest.rpcs.is_empty() {
             let (hub, interest) = (self.clone(), Interest::Rpc { service: name });
@@ -60,26 +95,30 @@ impl Hub {
             Err(error) => return tracing::error!(%error, ?interest, "the bus subscription failed"),
         };
         while let Some(message) = messages.next().await {
-            self.inject(plugin, message);
+            self.inject(plugin, message, None);
         }
     }
 
-    fn inject(self: &Arc<Self>, plugin: PluginId, message: BusMessage) {
+    fn inject(self: &Arc<Self>, plugin: PluginId, message: BusMessage, kept: Option<Kept>) {
         let (Some(slot), Topic::In { room, event, .. }) = (self.slot(plugin), &message.topic) else { return };
         slot.metrics.from_bus.inc();
         let about = About { room: Some(room), ..About::default() };
         self.passes_bus(Way::Inject, plugin, event, &message.payload, about);
         let injects = &slot.manifest.injects;
         let exact = injects.iter().position(|inject| inject.event == *event);
-        let Some(handler) = exact.or_else(|| injects.iter().position(|inject| inject.event == "*")) else {
-            let refusal = Refusal::new(Code::NotFound, format!("the plugin takes no event `{event}`"));
-            return self.dead_letter(plugin, &message, &refusal);
-        };
+        let handler = exact.or_else(|| injects.iter().position(|inject| inject.event == "*"));
+        if handler.is_none() && kept.is_none() {
+            return self.dead_letter(plugin, &message, &kept::unknown(event));
+        }
         let key = (plugin, room.clone());
-        let event = Event { handler: handler as u32, name: event.clone(), message };
+        let event = Event { handler: handler.map(|at| at as u32), name: event.clone(), message, kept };
         let pushed = {
             let mut rooms = self.injected.rooms.lock();
-            rooms.entry(key.clone()).or_default().push(event, self.parts.limits.injected_queue)
+            let mailbox = rooms.entry(key.clone()).or_default();
+            match event.kept {
+                Some(_) => mailbox.push_last(event), // no more are given than may be in hand
+                None => mailbox.push(event, self.parts.limits.injected_queue),
+            }
         };
         match pushed {
             Pushed::Start => {
@@ -95,20 +134,13 @@ impl Hub {
         }
     }
 
-    async fn drain_injected(self: Arc<Self>, key: (PluginId, String)) {
-        while let Some(event) = self.next_injected(&key) {
-            let Ok(plugins) = self.plugins() else { return };
+    async fn drain_injected(self: Arc<Self>, key: Key) {
+        let mut worn = false;
+        while let Some(mut event) = self.next_injected(&key) {
             let since = self.parts.clock.elapsed();
-            let call = Call::Inject {
-                handler: event.handler,
-                room: key.1.clone(),
-                event: event.name,
-                headers: event.message.headers.clone(),
-                payload: event.message.payload.clone(),
-            };
-            match plugins.call(key.0, call).await {
-                Ok(_) => self.respond(&event.message, &json!({"ok": true}).to_string().into()),
-                Err(refusal) => self.dead_letter(key.0, &event.message, &refusal),
+            match event.kept.take() {
+                Some(kept) => self.handle_kept(&key, event, kept, &mut worn).await,
+                None => self.handle_heard(&key, event).await,
             }
             if let Some(slot) = self.slot(key.0) {
                 let took = self.parts.clock.elapsed().saturating_sub(since);
@@ -117,8 +149,23 @@ impl Hub {
         }
     }
 
+    async fn handle_heard(&self, key: &Key, event: Event) {
+        let Some(handler) = event.handler else { return };
+        let call = Call::Inject {
+            handler,
+            room: key.1.clone(),
+            event: event.name,
+            headers: outside_headers(&event.message),
+            payload: event.message.payload.clone(),
+        };
+        match self.call(key.0, call).await {
+            Ok(_) => self.respond(&event.message, &json!({"ok": true}).to_string().into()),
+            Err(refusal) => self.dead_letter(key.0, &event.message, &refusal),
+        }
+    }
+
     /// The next event of a room; its mailbox goes when nothing waits.
-    fn next_injected(&self, key: &(PluginId, String)) -> Option<Event> {
+    fn next_injected(&self, key: &Key) -> Option<Event> {
         let mut rooms = self.injected.rooms.lock();
         let (event, _) = rooms.get_mut(key)?.next(self.parts.limits.injected_queue);
         if event.is_none() {
@@ -132,6 +179,31 @@ impl Hub {
 
     /// Refuses an injected message: to the dead letters, and to whoever waits for an answer.
     fn dead_letter(&self, plugin: PluginId, message: &BusMessage, refusal: &Refusal) {
+        let Some(Letter { plugin: name, headers }) = self.letter(plugin, message, refusal) else { return };
+        self.note_letter(plugin, message, refusal);
+        let topic = Topic::DeadLetter { plugin: name };
+        if let Err(error) = self.parts.bus.publish(&topic, &headers, message.payload.clone()) {
+            tracing::warn!(%error, "a dead letter could not be published");
+        }
+        self.respond(message, &kept::refused(refusal));
+    }
+
+    fn letter(&self, plugin: PluginId, message: &BusMessage, refusal: &Refusal) -> Option<Letter> {
+        let (Some(slot), Topic::In { room, event, .. }) = (self.slot(plugin), &message.topic) else {
+            return None;
+        };
+        let mut headers = vec![
+            ("Exedra-Reason".to_owned(), header_text(&refusal.message)),
+            ("Exedra-Code".to_owned(), header_text(refusal.code_str())),
+            ("Exedra-Room".to_owned(), header_text(room)),
+            ("Exedra-Event".to_owned(), header_text(event)),
+        ];
+        headers.extend(outside_headers(message));
+        Some(Letter { plugin: slot.manifest.name.clone(), headers })
+    }
+
+    /// Takes note of a dead letter.
+    fn note_letter(&self, plugin: PluginId, message: &BusMessage, refusal: &Refusal) {
         let (Some(slot), Topic::In { room, event, .. }) = (self.slot(plugin), &message.topic) else { return };
         slot.metrics.dead_letters.inc();
         let about = About { room: Some(room), reason: Some(&refusal.message), ..About::default() };
@@ -140,22 +212,15 @@ impl Hub {
             plugin = %slot.manifest.name, room, event, code = refusal.code_str(),
             "an injected event was refused: {refusal}"
         );
-        let mut headers = vec![
-            ("Exedra-Reason".to_owned(), header_text(&refusal.message)),
-            ("Exedra-Code".to_owned(), header_text(refusal.code_str())),
-            ("Exedra-Room".to_owned(), header_text(room)),
-            ("Exedra-Event".to_owned(), header_text(event)),
-        ];
-        headers.extend(message.headers.iter().filter(|(name, _)| !name.starts_with("Exedra-")).cloned());
-        let topic = Topic::DeadLetter { plugin: slot.manifest.name.clone() };
-        if let Err(error) = self.parts.bus.publish(&topic, &headers, message.payload.clone()) {
-            tracing::warn!(%error, "a dead letter could not be published");
-        }
-        self.respond(message, &json!({"error": refusal.describe()}).to_string().into());
     }
 
     fn respond(&self, message: &BusMessage, body: &Bytes) {
-        let Some(reply) = &message.reply else { return };
+        if let Some(reply) = &message.reply {
+            self.answer(reply, body);
+        }
+    }
+
+    fn answer(&self, reply: &Topic, body: &Bytes) {
         if let Err(error) = self.parts.bus.publish(reply, &[], body.clone()) {
             tracing::warn!(%error, "an answer could not be published");
         }
@@ -203,6 +268,12 @@ impl Hub {
         };
         self.respond(&message, &body);
     }
+}
+
+/// The headers that a service gave; those by which the hub speaks itself are nobody else's.
+fn outside_headers(message: &BusMessage) -> Vec<(String, String)> {
+    let own = |name: &str| name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("exedra-"));
+    message.headers.iter().filter(|(name, _)| !own(name)).cloned().collect()
 }
 
 /// Text that may stand in a header: one line, printable, not endless.

@@ -353,8 +353,10 @@ impl Hub {
     /// # Errors
     /// `INVALID` for a bad name or a state that the manifest does not have.
     pub fn refresh(self: &Arc<Self>, plugin: PluginId, state: u32, room: &str) -> Result<(), Refusal> {
-        self.note_asked(&StateKey { plugin, state, room: self.room(plugin, room)?.name });
-        self.refresh_here(plugin, state, room)
+        let (key, window) = self.state_of(plugin, state, room)?;
+        self.note_asked(&key);
+        self.send_soon(key, window);
+        Ok(())
     }
 
     /// The same for this node alone: each node sends its own members what it knows.
@@ -364,17 +366,24 @@ impl Hub {
         state: u32,
         room: &str,
     ) -> Result<(), Refusal> {
+        let (key, window) = self.state_of(plugin, state, room)?;
+        self.send_soon(key, window);
+        Ok(())
+    }
+
+    fn state_of(&self, plugin: PluginId, state: u32, room: &str) -> Result<(StateKey, Duration), Refusal> {
         let room = self.room(plugin, room)?.name;
         let declared = self.slot(plugin).and_then(|slot| slot.manifest.states.get(state as usize));
         let declared =
             declared.ok_or_else(|| Refusal::new(Code::Invalid, "the manifest has no such state"))?;
-        let window = Duration::from_millis(declared.window_ms);
-        let key = StateKey { plugin, state, room };
+        Ok((StateKey { plugin, state, room }, Duration::from_millis(declared.window_ms)))
+    }
+
+    fn send_soon(self: &Arc<Self>, key: StateKey, window: Duration) {
         if self.states.changed(&key) {
             let hub = self.clone();
             self.spawn(Box::pin(async move { hub.send_state(key, window).await }));
         }
-        Ok(())
     }
 
     async fn send_state(self: &Arc<Self>, key: StateKey, window: Duration) {

@@ -20,6 +20,9 @@ pub(super) struct Written {
     lease: Option<Duration>,
 }
 
+/// Members of rooms, as a node says them.
+pub(crate) type Places = HashSet<(RoomKey, Arc<str>)>;
+
 /// What a member has here.
 #[derive(Debug, Clone)]
 pub(crate) struct Holding {
@@ -228,7 +231,7 @@ impl<T: Clone> Rooms<T> {
     }
 
     /// Strikes out all places of a node, but those in `kept`; gives the members that had one.
-    pub(crate) fn strike_node(&self, node: NodeId, kept: &HashSet<(RoomKey, Arc<str>)>) -> Vec<Lost> {
+    pub(crate) fn strike_node(&self, node: NodeId, kept: &Places) -> Vec<Lost> {
         let mut lost = Vec::new();
         for shard in &*self.shards {
             let mut shard = shard.lock();

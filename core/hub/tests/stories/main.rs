@@ -1,6 +1,7 @@
 //! Stories about the hub's rules: order, what is held and what is dropped, who is told of an end.
 
 mod cluster;
+mod intake;
 mod recovery;
 mod stage;
 mod switching;

@@ -16,7 +16,7 @@ use exedra_hub::{
     metrics::Metrics,
     outbox::Outbox,
     port::{
-        AuthFailure, Authenticator, Bus, BusError, BusMessage, BusState, Call, Clock, Cluster, Entry,
+        AuthFailure, Authenticator, Bus, BusError, BusMessage, BusState, Call, Clock, Cluster, Entry, Intake,
         Interest, Messages, PluginId, Plugins, Reply, Revision, Store, StoreError, Topic,
     },
     recovery::Ticket,
@@ -55,6 +55,17 @@ impl Stage {
         cluster: Option<(Arc<dyn Cluster>, Rules)>,
         handler: impl Fn(Arc<Hub>, PluginId, Call) -> Task<Result<Reply, Refusal>> + Send + Sync + 'static,
     ) -> Self {
+        Self::keeping(installs, limits, cluster, None, handler)
+    }
+
+    /// The same, perhaps with something that keeps injected events.
+    pub(crate) fn keeping(
+        installs: Vec<Install>,
+        limits: Limits,
+        cluster: Option<(Arc<dyn Cluster>, Rules)>,
+        intake: Option<Arc<dyn Intake>>,
+        handler: impl Fn(Arc<Hub>, PluginId, Call) -> Task<Result<Reply, Refusal>> + Send + Sync + 'static,
+    ) -> Self {
         let (clock, bus) = (Arc::new(HandClock::default()), Arc::new(PlainBus::default()));
         let hub = Hub::new(HubParts {
             clock: clock.clone(),
@@ -68,6 +79,9 @@ impl Stage {
         hub.install(plugins, installs).unwrap();
         if let Some((cluster, rules)) = cluster {
             hub.unite(cluster, rules).unwrap();
+        }
+        if let Some(intake) = intake {
+            hub.keep_injected(intake).unwrap();
         }
         tokio::spawn(hub.run());
         Self { hub, clock, bus }
@@ -340,13 +354,19 @@ impl PlainBus {
     /// Hands a message to whoever listens to it.
     pub(crate) fn inject(&self, room: &str, event: &str, payload: &str) {
         let topic = Topic::In { plugin: "p".into(), room: room.into(), event: event.into() };
-        let message = BusMessage {
+        self.hand(&BusMessage {
             topic,
             reply: Some(Topic::Reply("answers".into())),
             headers: Vec::new(),
             payload: payload.to_owned().into(),
-        };
-        for (interest, subscriber) in &mut *self.subscribers.lock() {
+        });
+    }
+
+    /// The same with everything given.
+    pub(crate) fn hand(&self, message: &BusMessage) {
+        let mut subscribers = self.subscribers.lock();
+        subscribers.retain(|(_, subscriber)| !subscriber.is_closed());
+        for (interest, subscriber) in &mut *subscribers {
             if matches!(interest, Interest::In { .. }) {
                 subscriber.try_send(message.clone()).unwrap();
             }

@@ -40,6 +40,7 @@ pub struct Builder {
     auth: Option<AuthMode>,
     deadline: Duration,
     panics: u32,
+    store: Arc<TestStore>,
 }
 
 impl Builder {
@@ -50,6 +51,7 @@ impl Builder {
             auth: None,
             deadline: Duration::from_secs(10),
             panics: 5,
+            store: Arc::default(),
         }
     }
 
@@ -91,6 +93,12 @@ impl Builder {
         self
     }
 
+    /// On the same stored values as another hub, as nodes of a cluster are. Rooms and the bus are not shared.
+    pub fn beside(mut self, other: &TestHub) -> Self {
+        self.store = other.bench.store.clone();
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -99,8 +107,7 @@ impl Builder {
     /// # Panics
     /// Outside of a tokio test.
     pub fn start(self) -> Result<TestHub, String> {
-        let (metrics, clock, store) =
-            (Metrics::new(), Arc::new(TestClock::default()), Arc::new(TestStore::default()));
+        let (metrics, clock, store) = (Metrics::new(), Arc::new(TestClock::default()), self.store);
         let bus = TestBus::new(metrics.clone(), clock.clone());
         let hub = Hub::new(HubParts {
             clock: clock.clone(),

@@ -48,7 +48,7 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
         metrics,
     });
     let (host, installs) = plugins(&loaded, &hub)?;
-    cluster(config, &node, &hub).await?;
+    cluster(config, &node, &hub, nats.as_ref()).await?;
     let mut tasks = vec![tokio::spawn(hub.run())];
     let pages = demo::pages(config).merge(descriptions::pages(config, &installs));
     let gateway = gateway(config, &hub, pages).await?;
@@ -99,7 +99,12 @@ async fn bus(
 }
 
 /// Makes the hub one of several nodes, if it is to be.
-async fn cluster(config: &Config, node: &str, hub: &Arc<Hub>) -> Result<(), Failure> {
+async fn cluster(
+    config: &Config,
+    node: &str,
+    hub: &Arc<Hub>,
+    nats: Option<&Arc<NatsBus>>,
+) -> Result<(), Failure> {
     if !config.cluster.enabled {
         return Ok(());
     }
@@ -110,6 +115,9 @@ async fn cluster(config: &Config, node: &str, hub: &Arc<Hub>) -> Result<(), Fail
         .map_err(|error| anyhow!("NATS cannot be used: {error}"))?;
     let rules = Rules { name: node.to_owned(), lease: config.cluster.lease };
     hub.unite(link, rules).map_err(|why| anyhow!(why))?;
+    if let Some(nats) = nats {
+        hub.keep_injected(nats.intake(replicas)).map_err(|why| anyhow!(why))?;
+    }
     Ok(())
 }
 

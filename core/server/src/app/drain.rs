@@ -28,6 +28,7 @@ impl App {
             tracing::warn!(left, "some clients did not read what waited for them and were given up");
         }
 
+        hub.end_intake().await;
         tracing::info!("stopping plugins");
         let stopping = tokio::task::spawn_blocking(move || host.stop(CALLS));
         within("stopping plugins", CALLS + STEP, async move {

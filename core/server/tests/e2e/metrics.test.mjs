@@ -31,6 +31,8 @@ const FAMILIES = [
   "exedra_bus_reconnects_total",
   "exedra_bus_messages_total",
   "exedra_dead_letters_total",
+  "exedra_inject_retries_total",
+  "exedra_inject_redeliveries_total",
   "exedra_store_commit_seconds",
   "exedra_store_batch_size",
   "exedra_auth_failures_total",

@@ -42,7 +42,7 @@ fn bus() -> [Panel; 3] {
     ]
 }
 
-fn outside() -> [Panel; 3] {
+fn outside() -> [Panel; 4] {
     let injected = r#"kind=~"inject|rpc""#;
     [
         Panel::new(
@@ -52,7 +52,7 @@ fn outside() -> [Panel; 3] {
             "What do outside services ask of plugins, and how does it end?",
         )
         .ask("{{kind}} {{outcome}}", rate("exedra_plugin_calls_total", injected, "kind, outcome"))
-        .wide(8),
+        .wide(12),
         Panel::new(
             Kind::Lines,
             "Dead letters",
@@ -60,7 +60,16 @@ fn outside() -> [Panel; 3] {
             "Whose messages were refused, and set aside as dead letters?",
         )
         .ask("{{plugin}}", rate("exedra_dead_letters_total", "", "plugin"))
-        .wide(8),
+        .wide(12),
+        Panel::new(
+            Kind::Lines,
+            "Injected events once more",
+            Unit::PerSecond,
+            "In a cluster: are events tried again because a plugin is busy, or given again because a node or the bus was away?",
+        )
+        .ask("tried again, {{plugin}}", rate("exedra_inject_retries_total", "", "plugin"))
+        .ask("given again, {{plugin}}", rate("exedra_inject_redeliveries_total", "", "plugin"))
+        .wide(12),
         Panel::new(
             Kind::Lines,
             "Lost before a plugin saw them",
@@ -68,7 +77,7 @@ fn outside() -> [Panel; 3] {
             "Did messages come faster than plugins take them? Good is 0: each is a loss.",
         )
         .ask("{{plugin}}", rate("exedra_events_dropped_total", r#"reason="bus_slow""#, "plugin"))
-        .wide(8),
+        .wide(12),
     ]
 }
 

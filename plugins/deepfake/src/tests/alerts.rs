@@ -163,3 +163,37 @@ async fn old_alerts_are_forgotten() {
     assert_eq!(list["alerts"].as_array().unwrap().len(), 1);
     assert_eq!(list["alerts"][0]["participantId"], "new");
 }
+
+#[tokio::test]
+async fn alert_that_comes_again_is_kept_once() {
+    let hub = hub();
+    let ann = joined(&hub, "ann").await;
+    for number in [1, 2, 1, 2, 3] {
+        let body = alert(&format!("p{number}")).to_string();
+        hub.deliver(number, (MEETING, "deepfake-alert"), &[], body).await.unwrap();
+    }
+    let list = get(&hub, &path("")).await;
+    let kept: Vec<_> = list["alerts"].as_array().unwrap().iter().map(|kept| &kept["participantId"]).collect();
+    assert_eq!(kept, ["p1", "p2", "p3"], "in order of their coming");
+    assert_eq!(ann.waiting("deepfake-alert").await, 3, "and told once by this node");
+    assert_eq!(hub.metric("alerts_total{severity=\"high\"}"), Some(3.0));
+    assert_eq!(
+        get(&hub, &format!("/api/meetings/{MEETING}/analytics")).await["analytics"]["anomaliesDetected"],
+        3
+    );
+}
+
+#[tokio::test]
+async fn alert_that_was_not_kept_is_tried_again() {
+    let hub = hub();
+    let ann = joined(&hub, "ann").await;
+    hub.inject(MEETING, "trust-score-update", trust("p", 0.5)).await.unwrap();
+    hub.advance(Duration::from_secs(5)).await;
+    hub.fail_next_kv();
+    let body = alert("p").to_string();
+    let refused = hub.deliver(1, (MEETING, "deepfake-alert"), &[], body.clone()).await.unwrap_err();
+    assert!(refused.starts_with("UNAVAILABLE"), "{refused}");
+    hub.deliver(1, (MEETING, "deepfake-alert"), &[], body).await.unwrap();
+    assert_eq!(ann.waiting("deepfake-alert").await, 1, "people were told at once, and once");
+    assert_eq!(get(&hub, &path("")).await["alerts"].as_array().unwrap().len(), 1);
+}

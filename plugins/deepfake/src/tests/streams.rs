@@ -294,3 +294,24 @@ async fn numbers_are_put_away_and_found_again() {
     let path = format!("/api/meetings/{MEETING}/analytics");
     assert_eq!(get(&hub, &path).await["analytics"]["averageTrustScore"], 0.6);
 }
+
+#[tokio::test]
+async fn numbers_of_all_nodes_are_one() {
+    let one = hub();
+    let two = TestHub::builder(crate::entry(), json!({})).beside(&one).start().unwrap();
+    let people = [joined(&one, "ann").await, joined(&two, "bob").await];
+    // Engines on both nodes, while people look at both.
+    for (hub, who) in [(&one, "p"), (&two, "q"), (&one, "r")] {
+        hub.inject(MEETING, "detection-update", detection(who, 0.9)).await.unwrap();
+        hub.advance(Duration::from_secs(10)).await;
+    }
+    for node in [&one, &two] {
+        let analytics = get(node, &format!("/api/meetings/{MEETING}/analytics")).await;
+        assert_eq!(analytics["analytics"]["anomaliesDetected"], 3);
+    }
+    one.inject(MEETING, "analytics-update", json!({"analytics": {"totalParticipants": 77}})).await.unwrap();
+    joined(&one, "cyd").await; // its state is sent, and its books are written
+    let analytics = get(&two, &format!("/api/meetings/{MEETING}/analytics")).await;
+    assert_eq!(analytics["analytics"]["totalParticipants"], 77, "an engine's word counts on every node");
+    drop(people);
+}

@@ -223,3 +223,22 @@ async fn absent_people_and_rooms_are_forgotten() {
     assert_eq!(hub.http("GET", "/api/rooms/2").send().await.0, 200);
     make(&hub, 5).await;
 }
+
+#[tokio::test]
+async fn news_that_comes_again_changes_nothing() {
+    let hub = hub();
+    let room = make(&hub, 3).await;
+    let link = following(&hub, "9", json!(room)).await;
+    let (at, ann) = (room.to_string(), json!({"userId": "1", "userName": "Ann"}).to_string());
+    for (number, event) in [(1, "join"), (2, "leave"), (1, "join"), (2, "leave"), (3, "join"), (2, "leave")] {
+        hub.deliver(number, (&at, event), &[], ann.clone()).await.unwrap();
+    }
+    let events: Vec<_> = [(); 3].map(|()| link.next::<Value>("ROOM_UPDATE")).into_iter().collect();
+    let mut heard = Vec::new();
+    for event in events {
+        heard.push(event.await["event"].clone());
+    }
+    assert_eq!(heard, ["USER_JOINED", "USER_LEFT", "USER_JOINED"]);
+    link.nothing_for("ROOM_UPDATE").await;
+    assert_eq!(get(&hub, &format!("/api/rooms/{room}")).await["currentParticipants"], 1);
+}

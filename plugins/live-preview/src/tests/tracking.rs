@@ -279,3 +279,40 @@ async fn old_sessions_are_forgotten() {
     let (_, list) = as_user(&hub, "ann", "GET", &path, json!(null)).await;
     assert_eq!(list["sessions"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn events_that_come_again_count_once() {
+    let hub = hub();
+    let made = project(&hub, "ann").await;
+    let ann = watching(&hub, "ann", &made).await;
+    let event = |kind: &str| {
+        json!({"sessionId": "s", "externalUserId": "u", "event": {"eventType": kind}}).to_string()
+    };
+    let meta = json!({"sessionId": "s", "event": {"eventType": "shot"}}).to_string();
+    for number in [1, 2, 3, 1, 2, 3, 4] {
+        let sent = match number {
+            3 => hub.deliver(3, (&made.id, "binary-event"), &[("Event-Meta", &meta)], vec![7; 10]).await,
+            _ => hub.deliver(number, (&made.id, "event-received"), &[], event(&format!("e{number}"))).await,
+        };
+        sent.unwrap();
+    }
+    let kinds: Vec<_> =
+        events_of(&hub, "ann", "s").await.iter().map(|event| event["eventType"].clone()).collect();
+    assert_eq!(kinds, ["e1", "e2", "shot", "e4"]);
+    let (_, read) = as_user(&hub, "ann", "GET", "/api/sessions/s", json!(null)).await;
+    assert_eq!(read["events"], 4);
+    assert_eq!(ann.waiting("event-received").await, 4, "each was shown once");
+    let path = format!("/api/projects/{}/sessions", made.id);
+    let (_, list) = as_user(&hub, "ann", "GET", &path, json!(null)).await;
+    assert_eq!(list["sessions"].as_array().unwrap().len(), 1);
+    hub.deliver(
+        5,
+        (&made.id, "session-ended"),
+        &[],
+        json!({"sessionId": "s", "submitted": true}).to_string(),
+    )
+    .await
+    .unwrap();
+    hub.deliver(4, (&made.id, "event-received"), &[], event("e4")).await.unwrap(); // no refusal: it was taken
+    assert!(hub.deliver(6, (&made.id, "event-received"), &[], event("e6")).await.is_err());
+}

@@ -154,7 +154,7 @@ impl Ledger {
         let mut read: Option<Read> = None;
         loop {
             let turn = *turns.borrow_and_update();
-            if turn % 2 == 0 {
+            if turn.is_multiple_of(2) {
                 *self.trouble.lock() = Some("NATS is not connected".to_owned());
                 if turns.changed().await.is_err() {
                     return;

@@ -19,6 +19,8 @@ use crate::cluster::{
 const MAX_CHANGES: usize = 65_536;
 /// Changes in one entry, and bytes of them, about.
 const BATCH: (usize, usize) = (512, 256 * 1024);
+/// Failures in a row after which the log says so: at the start one or two are usual.
+const PATIENT: u32 = 10;
 /// The pause before an entry is written again.
 const AGAIN: Duration = Duration::from_millis(100);
 
@@ -144,15 +146,15 @@ impl Hub {
     }
 
     async fn write_entry(&self, united: &United, number: u64, bytes: &Bytes) {
-        let mut failed = false;
+        let mut tries = 0_u32;
         while let Err(error) = united.link.append(number, bytes.clone()).await {
-            if !std::mem::replace(&mut failed, true) {
+            tries += 1;
+            if tries == PATIENT {
                 tracing::warn!(%error, "the ledger of the nodes takes nothing; this node goes on alone");
             }
             self.parts.clock.sleep(AGAIN).await;
         }
-        self.parts.metrics.cluster.entries_out.inc();
-        if failed {
+        if tries >= PATIENT {
             tracing::info!("the ledger of the nodes is back");
         }
     }
