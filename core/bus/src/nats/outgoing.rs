@@ -79,6 +79,7 @@ impl Outgoing {
             waiting,
             bytes: bytes.clone(),
             turn: None,
+            line: 0,
             doubtful: VecDeque::new(),
             confirming: None,
         };
@@ -123,6 +124,8 @@ struct Sending {
     bytes: Arc<AtomicUsize>,
     /// The connection that was written to last.
     turn: Option<u64>,
+    /// The same, as the client counts them: its events come later than what it does.
+    line: u64,
     /// What may not have arrived, in order.
     doubtful: VecDeque<(String, Bytes)>,
     /// Asked for how many of them the server has.
@@ -188,6 +191,7 @@ impl Sending {
             return;
         }
         self.turn = turn;
+        self.line = self.connects();
         self.confirming = None;
         for (subject, payload) in self.doubtful.clone() {
             if self.client.publish(subject, payload).await.is_ok() {
@@ -196,9 +200,20 @@ impl Sending {
         }
     }
 
+    /// Connections that the client has had so far.
+    fn connects(&self) -> u64 {
+        self.client.statistics().connects.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client still has the connection that all in doubt was written to. A question that another one carries
+    /// says nothing about that.
+    fn is_same_line(&self) -> bool {
+        self.client.connection_state() == State::Connected && self.connects() == self.line
+    }
+
     /// Asks the server whether it has everything, one question at a time.
     fn ask(&mut self) {
-        if self.confirming.is_some() || self.doubtful.is_empty() {
+        if self.confirming.is_some() || self.doubtful.is_empty() || !self.is_same_line() {
             return;
         }
         let (told, answer) = oneshot::channel();
@@ -212,7 +227,7 @@ impl Sending {
     }
 
     fn settle(&mut self, arrived: bool) {
-        if let Some((count, _)) = self.confirming.take().filter(|_| arrived) {
+        if let Some((count, _)) = self.confirming.take().filter(|_| arrived && self.is_same_line()) {
             self.doubtful.drain(..count.min(self.doubtful.len()));
         }
     }
