@@ -1,4 +1,4 @@
-// How the parts are: readiness with its reasons, the bus and the store.
+// How the parts are: readiness with its reasons, the bus, the other nodes and the store.
 
 import { get } from "./api.js";
 import { h, heading, replace } from "./dom.js";
@@ -13,7 +13,7 @@ export function open(main, signal) {
   every(2000, signal, async () => {
     const now = await get("health", {}, signal);
     reached(now.reasons);
-    const { bus, store, hub } = now;
+    const { bus, cluster, store, hub } = now;
     const warned = now.warnings.filter((warning) => warning.part === "store");
     const bad = now.plugins.filter((plugin) => !["running", "disabled"].includes(plugin.condition));
     replace(parts,
@@ -22,6 +22,7 @@ export function open(main, signal) {
       card("Bus", bus.up ? ["up", "good"] : ["down", "bad"], [
         ["Kind", bus.kind], ["Where", bus.where?.replaceAll('"', "") ?? "inside the hub"],
         ["Messages in", count(hub.busIn)], ["Messages out", count(hub.busOut)], ["Reconnects", count(hub.busReconnects)]]),
+      card("Cluster", state(cluster), members(cluster)),
       card("Store", store.trouble ? ["in trouble", "bad"] : warned.length ? ["warned", "warn"] : ["well", "good"], [
         ["Kind", store.kind?.replaceAll('"', "")], ["Where", store.where?.replaceAll('"', "")], store.trouble && ["Trouble", store.trouble],
         ["Commits", count(hub.commits.count)], ["Commit p50", seconds(hub.commits.p50)], ["Commit p99", seconds(hub.commits.p99)],
@@ -33,6 +34,24 @@ export function open(main, signal) {
       card("Ended connections", ["since the start", "off"],
         hub.disconnects.length ? hub.disconnects.map(([reason, number]) => [reason.replaceAll("_", " "), count(number)]) : [["None", "yet"]]));
   });
+}
+
+/** Whether the hub is one of several nodes, and does its part. */
+function state({ enabled, trouble, nodes }) {
+  if (enabled !== "true") return ["alone", "off"];
+  if (trouble) return ["in trouble", "bad"];
+  return nodes.every((node) => node.known) ? [plural(nodes.length + 1, "node"), "good"] : ["meeting nodes", "warn"];
+}
+
+function members({ enabled, trouble, nodes, name }) {
+  if (enabled !== "true") return [["Other nodes", "none; [cluster] is off"]];
+  const others = nodes.toSorted((a, b) => a.name.localeCompare(b.name));
+  return [
+    trouble && ["Trouble", trouble],
+    ["This node", name?.replaceAll('"', "") ?? "has no name of its own"],
+    ...others.map((node) => [`Node ${node.name}`, node.known ? "known" : "has not said yet who is there"]),
+    others.length === 0 && ["Other nodes", "none yet"],
+  ];
 }
 
 function card(name, [word, tone], facts) {

@@ -81,6 +81,7 @@ pub(super) async fn health(State(admin): State<Arc<Admin>>) -> Json<Value> {
         },
         "cluster": {
             "enabled": settings.value("cluster.enabled"),
+            "name": settings.value("cluster.node"),
             "trouble": hub.cluster_trouble(),
             "nodes": hub.view_nodes(),
         },

@@ -14,7 +14,7 @@ import { PASSWORDS, startTrio, streams, trioHub } from "./harness/trio.mjs";
 import { inTime, until } from "./harness/wait.mjs";
 
 const USERS = ["ann", "bob", "cyd"];
-const OURS = ["KV_exedra_store", "exedra_events", "exedra_ledger", "exedra_sessions"];
+const OURS = ["KV_exedra_store", "exedra_dlq", "exedra_events", "exedra_in_meetings", "exedra_ledger", "exedra_sessions"];
 const QUICK = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
 const creator = mint("dora");
 
@@ -142,13 +142,15 @@ test("a polling session stays, WebSockets are spread", { timeout: 120_000 }, asy
 
 test("rights are enough, and no more", { timeout: 120_000 }, async (t) => {
   const { servers, hubs } = await startAll(t);
+  await complete(servers);
   const complaints = hubs.flatMap((hub) => hub.program.lines.filter((line) => /permission/i.test(line)));
   assert.deepEqual(complaints, []);
   const as = (user) => ({ user, pass: PASSWORDS[`${user.toUpperCase()}_PASSWORD`] });
   const service = await openService(t, servers[1], ["exedra.out.>", "exedra.dlq.>"], as("service"));
   const meeting = await newMeeting(hubs[0], creator, USERS);
   const subject = `exedra.in.meetings.${meeting}.phase`;
-  assert.equal((await service.request(subject, { phase: "voting", status: "active" })).ok, true);
+  const taken = async () => (await service.request(subject, { phase: "voting", status: "active" }).catch(() => ({}))).ok;
+  await until(taken, { within: 20_000, what: "an injected event to be taken" });
   service.publish(subject, "not json");
   await service.message("exedra.dlq.meetings");
 

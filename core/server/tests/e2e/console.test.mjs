@@ -1,6 +1,6 @@
 // The operators' console in a real Chromium: what it shows is what is, nothing leaves its origin, and it can be used
 // with the keyboard alone.
-// Needs: WebClient, Chromium.
+// Needs: WebClient, Chromium, Nats.
 
 import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
@@ -8,6 +8,7 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { launch } from "./harness/browser.mjs";
+import { startCluster } from "./harness/cluster.mjs";
 import { connectClient, heard, newMeeting } from "./harness/client.mjs";
 import { ECHO, MEETINGS, startHub } from "./harness/hub.mjs";
 import { mint } from "./harness/tokens.mjs";
@@ -102,7 +103,23 @@ test("each view shows what is", { timeout: 180_000 }, async (t) => {
   await show(page, "Health");
   await seen(page.getByRole("region", { name: "Bus" }).getByText("up"));
   await seen(page.getByRole("region", { name: "Store" }).getByText("redb", { exact: true }));
+  await seen(page.getByRole("region", { name: "Cluster" }).getByText("alone", { exact: true }));
   assert.deepEqual(complaints, []);
+});
+
+test("health shows the other nodes", { timeout: 120_000 }, async (t) => {
+  const { nats, hubs } = await startCluster(t, {}, { lease: "2s" });
+  const { page } = await openConsole(t, hubs[0], { hash: "#/health" });
+  const card = page.getByRole("region", { name: "Cluster" });
+  await seen(card.getByText("3 nodes", { exact: true }));
+  for (const name of ["n1", "Node n2", "Node n3"]) await seen(card.getByText(name, { exact: true }));
+  await picture(page, "cluster");
+  await hubs[2].kill();
+  await seen(card.getByText("2 nodes", { exact: true }));
+  assert.equal(await card.getByText("Node n3").count(), 0);
+  await nats.kill();
+  await seen(card.getByText("in trouble", { exact: true }));
+  await seen(card.getByText("NATS is not connected"));
 });
 
 test("operator disconnects a client", { timeout: 120_000 }, async (t) => {
