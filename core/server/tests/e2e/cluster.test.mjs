@@ -69,6 +69,7 @@ story("a killed node's clients go on elsewhere, and the others do not notice", 1
   await hubs[2].kill();
   const hit = new Set(crowd.people.filter((person) => !person.socket.connected));
   await until(() => crowd.people.some((person) => person.drops > 0));
+  await pause(1_000); // all of them notice within moments
   const calm = speakers.filter((person) => person.drops === 0 && !hit.has(person));
   for (let n = 0; n < 20; n += 1) {
     await crowd.talk(calm, 1);
