@@ -47,7 +47,7 @@ pub(crate) struct Instance {
     pub(crate) contexts: Arc<Contexts>,
     pub(crate) metrics: PluginMetrics,
     /// By index in the manifest.
-    pub(crate) own_metrics: Vec<OwnMetric>,
+    pub(crate) own_metrics: Vec<Arc<OwnMetric>>,
     pub(crate) gate: Gate,
     pub(crate) calls: Calls,
     pub(crate) tasks: Tasks,
@@ -98,7 +98,7 @@ pub(crate) struct Parts {
     pub(crate) executor: Executor,
     pub(crate) health: Arc<Health>,
     pub(crate) contexts: Arc<Contexts>,
-    pub(crate) own_metrics: Vec<OwnMetric>,
+    pub(crate) own_metrics: Vec<Arc<OwnMetric>>,
     pub(crate) limit: usize,
     pub(crate) deadline: Duration,
 }
@@ -209,8 +209,8 @@ impl Instance {
 
 impl Instance {
     /// Lets calls end until `until`, gives up the others, and takes the plugin down. A plugin that does not come
-    /// back is left alone for ever: destroying it under a running call would be worse.
-    pub(crate) fn stop(&self, until: Instant) {
+    /// back is left alone for ever: destroying it under a running call would be worse. Says whether it came back.
+    pub(crate) fn stop(&self, until: Instant) -> bool {
         self.gate.set(Phase::Draining);
         self.health.set_up(false);
         if !wait(until, || self.in_flight() == 0) {
@@ -218,11 +218,11 @@ impl Instance {
             self.calls.give_up();
             wait(grace(until), || self.in_flight() == 0);
         }
-        self.end(until);
+        self.end(until)
     }
 
     /// From the last call to `destroy`. Also the way out of a failed start.
-    fn end(&self, until: Instant) {
+    fn end(&self, until: Instant) -> bool {
         self.gate.set(Phase::Quiescing);
         let calm = wait(grace(until), || !self.executor.is_inside(self.health.index));
         let table = self.table();
@@ -247,6 +247,7 @@ impl Instance {
                 tracing::error!(plugin = &*self.name, "a plugin did not come back; it is not destroyed")
             }
         }
+        calm
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A manifest and what the configuration changes about it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Install {
     /// What the plugin declares.
     pub manifest: Manifest,
@@ -37,8 +37,8 @@ pub struct Slot {
     pub metrics: PluginMetrics,
     /// The plugins that share a namespace with it, or with one that does: they have the same number.
     pub line: usize,
-    /// Whether it takes part.
-    pub switch: Switch,
+    /// Whether it takes part; goes with the plugin from one table to the next.
+    pub switch: Arc<Switch>,
 }
 
 /// Where the events of one namespace or endpoint go.
@@ -65,6 +65,18 @@ impl Space {
     pub fn taker(&self, event: &str) -> Option<(PluginId, u32)> {
         self.events.get(event).copied().or(self.fallback)
     }
+
+    /// Whether connections of `before` get from this one all that they would get anew: the same plugins, no event
+    /// that `before` does not know of, and no stricter `auth`. Where handlers stand in their lists does not matter.
+    pub(crate) fn does_all_of(&self, before: &Self) -> bool {
+        let takes =
+            |before: Option<(PluginId, u32)>, now: (PluginId, u32)| before.is_some_and(|(p, _)| p == now.0);
+        self.plugins == before.plugins
+            && self.auth <= before.auth
+            && self.line == before.line
+            && self.events.iter().all(|(name, taker)| takes(before.taker(name), *taker))
+            && self.fallback.is_none_or(|taker| takes(before.fallback, taker))
+    }
 }
 
 #[derive(Debug)]
@@ -73,6 +85,8 @@ struct Route {
     method: String,
     plugin: PluginId,
     handler: u32,
+    /// `GET /meetings/{id}`
+    name: Arc<str>,
     auth: AuthMode,
     body_limit: usize,
 }
@@ -95,6 +109,7 @@ pub struct RouteMatch {
     pub body_limit: usize,
     pub(crate) plugin: PluginId,
     pub(crate) handler: u32,
+    pub(crate) name: Arc<str>,
     pub(crate) auth: AuthMode,
     pub(crate) params: Params,
 }
@@ -125,7 +140,7 @@ impl Table {
                 manifest: install.manifest,
                 metrics,
                 line: index,
-                switch: Switch::default(),
+                switch: Arc::default(),
             });
         }
         draw_lines(&mut table.slots, &mut spaces);
@@ -154,7 +169,8 @@ impl Table {
             let Some(params) = route.pattern.matches(path, true) else { continue };
             if route.method == method {
                 let &Route { plugin, handler, auth, body_limit, .. } = route;
-                return Routed::Found(RouteMatch { body_limit, plugin, handler, auth, params });
+                let name = route.name.clone();
+                return Routed::Found(RouteMatch { body_limit, plugin, handler, name, auth, params });
             }
             allowed.push(route.method.clone());
         }
@@ -175,6 +191,7 @@ impl Table {
                 ));
             }
             self.routes.push(Route {
+                name: format!("{} {}", declared.method, declared.path).into(),
                 pattern,
                 method: declared.method.clone(),
                 plugin,

@@ -1,23 +1,27 @@
 //! The binary of Exedra as a library. It reads settings, puts the parts of a hub together, keeps them running and
 //! takes them apart again; the rules of the hub are elsewhere.
 //!
+//! * [`check`]: whether a plugin keeps the contract
 //! * [`cli`]: commands, exit codes, what is printed
 //! * [`config`]: the settings
 //! * [`app`]: build, run, drain
 //! * [`admin`]: the operators' listener
 //! * [`demo`]: the demo pages and their tokens
 //! * [`plugins`]: libraries, inspected and checked
+//! * [`scaffold`]: projects for new plugins
 //! * [`token`]: development tokens
 //! * [`telemetry`]: the log
 //! * [`clock`]: time for the hub
 
 pub mod admin;
 pub mod app;
+pub mod check;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
 pub mod plugins;
+pub mod scaffold;
 pub mod telemetry;
 pub mod token;
 

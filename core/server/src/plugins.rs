@@ -149,7 +149,7 @@ pub fn refused(loaded: &Loaded, name: &str, table: &PluginConfig, error: &LoadEr
 }
 
 /// The error and its causes in one line.
-fn said(error: &LoadError) -> String {
+pub(crate) fn said(error: &LoadError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -169,14 +169,7 @@ pub fn inspect(file: &Path) -> Result<Inspection, Problem> {
 
 fn inspect_with(file: &Path, settings: Value) -> Result<Inspection, Problem> {
     let refused = |error: &LoadError| Problem::new(file.display().to_string(), said(error));
-    let library = file.file_name().ok_or_else(|| {
-        Problem::new(file.display().to_string(), "is not a file").hint("name the shared library itself")
-    })?;
-    let dir = match file.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let library = library.to_string_lossy().into_owned();
+    let (dir, library) = place_of(file)?;
     let with_name = |name: &str| {
         let source = Source::File { dir: dir.clone(), library: library.clone(), sha256: None };
         exedra_host::inspect(PluginSpec { settings: settings.clone(), ..PluginSpec::new(name, source) })
@@ -189,20 +182,48 @@ fn inspect_with(file: &Path, settings: Value) -> Result<Inspection, Problem> {
     }
 }
 
-/// Checks a plugin, and settings for it when a file with some is given.
+/// The folder and the name of a file.
+fn place_of(file: &Path) -> Result<(PathBuf, String), Problem> {
+    let library = file.file_name().ok_or_else(|| {
+        Problem::new(file.display().to_string(), "is not a file").hint("name the shared library itself")
+    })?;
+    let dir = match file.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    Ok((dir, library.to_string_lossy().into_owned()))
+}
+
+/// A plugin whose file and settings can be used.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// What it says about itself, with these settings.
+    pub inspection: Inspection,
+    /// How to load it.
+    pub spec: PluginSpec,
+}
+
+/// Checks a plugin's file, and settings for it when a file with some is given.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn check(file: &Path, settings: Option<&Path>) -> Result<Manifest, Vec<Problem>> {
-    let manifest = inspect(file).map_err(|problem| vec![problem])?.manifest;
-    let Some(path) = settings else { return Ok(manifest) };
-    let (settings, layers) = settings_of(path, &manifest.name)?;
-    let schema = manifest.settings.clone().unwrap_or(Value::Bool(true));
-    let problems = config::check_plugin_settings(&layers, &manifest.name, &settings, &schema);
-    if !problems.is_empty() {
-        return Err(problems);
+pub fn checked(file: &Path, settings: Option<&Path>) -> Result<Checked, Vec<Problem>> {
+    let mut inspection = inspect(file).map_err(|problem| vec![problem])?;
+    let mut values = Value::Null;
+    if let Some(path) = settings {
+        let (settings, layers) = settings_of(path, &inspection.id)?;
+        let schema = inspection.manifest.settings.clone().unwrap_or(Value::Bool(true));
+        let problems = config::check_plugin_settings(&layers, &inspection.id, &settings, &schema);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        inspection = inspect_with(file, settings.clone()).map_err(|problem| vec![problem])?;
+        values = settings;
     }
-    Ok(inspect_with(file, settings).map_err(|problem| vec![problem])?.manifest)
+    let (dir, library) = place_of(file).map_err(|problem| vec![problem])?;
+    let source = Source::File { dir, library, sha256: inspection.sha256.clone() };
+    let spec = PluginSpec { settings: values, ..PluginSpec::new(inspection.id.clone(), source) };
+    Ok(Checked { inspection, spec })
 }
 
 /// The settings in a file: of `[plugins.NAME]`, of a table `[settings]`, or the whole file.

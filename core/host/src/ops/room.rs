@@ -33,7 +33,7 @@ unsafe extern "C" fn broadcast(
 ) -> Status {
     // SAFETY: the plugin passes its table and lends name and message for the call.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.broadcast", |instance| {
             let room = name(room)?;
             let (message, class) = message(event, || scope_of(instance.id, room))?;
             let except = (except != 0).then_some(ConnId(except));
@@ -52,7 +52,7 @@ unsafe extern "C" fn join(
 ) -> Status {
     // SAFETY: as above, and `out` is the plugin's memory for the result.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.join", |instance| {
             writable(out)?;
             let (room, meta) = (name(room)?, json(meta)?);
             let joined = instance.hub.join(instance.id, ConnId(conn), room, meta, bound(max_members));
@@ -64,7 +64,7 @@ unsafe extern "C" fn join(
 unsafe extern "C" fn leave(host: *const Host, conn: Conn, room: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.leave", |instance| {
             writable(out)?;
             let left = instance.hub.leave(instance.id, ConnId(conn), name(room)?);
             answer::fill(out, left_answer(left)?)
@@ -83,7 +83,7 @@ unsafe extern "C" fn join_user(
 ) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.join_user", |instance| {
             writable(out)?;
             let (room, user, meta) = (name(room)?, name(user)?, json(meta)?);
             let (ttl, most) = (Duration::from_millis(ttl_ms), bound(max_members));
@@ -96,7 +96,7 @@ unsafe extern "C" fn join_user(
 unsafe extern "C" fn leave_user(host: *const Host, room: Slice, user: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.leave_user", |instance| {
             writable(out)?;
             let left = instance.hub.leave_user(instance.id, name(room)?, name(user)?);
             answer::fill(out, left_answer(left)?)
@@ -107,7 +107,7 @@ unsafe extern "C" fn leave_user(host: *const Host, room: Slice, user: Slice, out
 unsafe extern "C" fn members(host: *const Host, room: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.members", |instance| {
             let members = instance.hub.members(instance.id, name(room)?);
             let payload = serde_json::to_vec(&members).map_err(|_| Status::INTERNAL)?;
             answer::fill(out, Answer::payload(payload))
@@ -118,7 +118,7 @@ unsafe extern "C" fn members(host: *const Host, room: Slice, out: *mut RawResult
 unsafe extern "C" fn count(host: *const Host, room: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.count", |instance| {
             let members = instance.hub.count(instance.id, name(room)?);
             answer::fill(out, Answer::code(members))
         })
@@ -127,7 +127,9 @@ unsafe extern "C" fn count(host: *const Host, room: Slice, out: *mut RawResult) 
 
 unsafe extern "C" fn refresh(host: *const Host, state: u32, room: Slice) -> Status {
     // SAFETY: as above.
-    unsafe { guarded(host, |instance| done(instance.hub.refresh(instance.id, state, name(room)?))) }
+    unsafe {
+        guarded(host, "room.refresh", |instance| done(instance.hub.refresh(instance.id, state, name(room)?)))
+    }
 }
 
 unsafe extern "C" fn join_as(
@@ -141,7 +143,7 @@ unsafe extern "C" fn join_as(
 ) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.join_as", |instance| {
             writable(out)?;
             let (room, user, meta) = (name(room)?, name(user)?, json(meta)?);
             let (conn, most) = (ConnId(conn), bound(max_members));

@@ -17,7 +17,7 @@ typedef struct {
   const exedra_room_ext *room;
   const exedra_kv_ext *kv;
   char mark[256]; /* a file that gets a line for each step of life */
-  atomic_int cancels, drops, second, late;
+  atomic_int cancels, drops, second, late, begun;
   char ack[256];
 } echo;
 
@@ -107,6 +107,7 @@ static void work_drop(void *data) {
 static exedra_status spawn(echo *e, exedra_call call, char how) {
   work *w = malloc(sizeof *w);
   w->e = e, w->call = call, w->polls = 0, w->how = how;
+  e->begun++;
   exedra_task task = {sizeof task, 0, w, work_poll, work_drop};
   exedra_status status = e->host->spawn(e->host, &task, call);
   return status == EXEDRA_OK ? EXEDRA_PENDING : status;
@@ -163,7 +164,7 @@ static exedra_status dispatch(void *self, const exedra_event *event, exedra_resu
     return e->socket->emit(e->host, event->conn, &bad);
   }
   if (is(event->name, "report")) {
-    snprintf(e->ack, sizeof e->ack, "[%d,%d,%d,%d]", e->cancels, e->drops, e->second, e->late);
+    snprintf(e->ack, sizeof e->ack, "[%d,%d,%d,%d,%d]", e->cancels, e->drops, e->second, e->late, e->begun);
     *out = answer(e->ack);
   }
   return EXEDRA_OK;

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     Code, Refusal, Task,
     mailbox::{Mailbox, Pushed},
+    manifest::Manifest,
     port::{BusMessage, Call, Interest, PluginId, Reply, Topic},
 };
 
@@ -38,16 +39,17 @@ struct Event {
 }
 
 impl Hub {
-    /// Listens for what is injected into a plugin and asked of it; ends when the bus does.
-    pub(super) fn listen(self: &Arc<Self>, plugin: PluginId) -> Vec<Task> {
+    /// Listens for what is injected into a plugin and asked of it, unless the version `before` was listened for
+    /// already; ends when the bus does.
+    pub(super) fn listen(self: &Arc<Self>, plugin: PluginId, before: &Manifest) -> Vec<Task> {
         let Some(slot) = self.slot(plugin) else { return Vec::new() };
         let name = slot.manifest.name.clone();
         let mut tasks: Vec<Task> = Vec::new();
-        if !slot.manifest.injects.is_empty() {
+        if !slot.manifest.injects.is_empty() && before.injects.is_empty() {
             let (hub, interest) = (self.clone(), Interest::In { plugin: name.clone() });
             tasks.push(Box::pin(async move { hub.take_injected(plugin, interest).await }));
         }
-        if !slot.manifest.rpcs.is_empty() {
+        if !slot.manifest.rpcs.is_empty() && before.rpcs.is_empty() {
             let (hub, interest) = (self.clone(), Interest::Rpc { service: name });
             tasks.push(Box::pin(async move { hub.take_requests(plugin, interest).await }));
         }

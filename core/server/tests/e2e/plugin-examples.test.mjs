@@ -13,7 +13,7 @@ import { buildC, copyOf } from "./harness/project.mjs";
 import { mint } from "./harness/tokens.mjs";
 
 const MINUTE = { timeout: 60_000 };
-const POLL = { "plugins.quick-poll": { enabled: true, settings: { polls: ["lunch", "later"], options: ["pizza", "salad"] } } };
+const POLL = { "plugins.quick-poll.settings": { polls: ["lunch", "later"], options: ["pizza", "salad"] } };
 
 /** The folder of the built library. */
 const BUILT = {

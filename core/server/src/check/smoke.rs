@@ -1,0 +1,257 @@
+//! The inside of a check, in a process of its own: the plugin lives several lives in a hub that keeps a ledger. Whatever
+//! the plugin does to its process, the report on disk says how far it was.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use exedra_host::{PluginSpec, ledger};
+use parking_lot::Mutex;
+use tokio::runtime::Handle;
+
+use super::{
+    lint::lint,
+    report::{Found, Report, Weight},
+    stage::{Stage, Stillborn},
+    tour::{PATIENCE, Tour, note},
+};
+use crate::{config::Problem, plugins};
+
+/// Longest time of one call.
+const DEADLINE: Duration = Duration::from_secs(5);
+/// Lives before memory is measured, and lives in which it is.
+const LIVES: [u64; 2] = [2, 4];
+/// Bytes that a life may leave behind: what a library sets up once, and rounding.
+const LEFT_BEHIND: u64 = 256;
+/// How long threads may take to end.
+const THREADS_END: Duration = Duration::from_secs(2);
+
+/// Checks a plugin and leaves the report in `folder`.
+///
+/// # Errors
+/// Why it cannot be checked: the file, or the settings.
+pub(super) fn run(file: &Path, settings: Option<&Path>, folder: &Path) -> Result<(), Vec<Problem>> {
+    ledger::open();
+    let desk = Desk { folder: folder.to_owned(), report: Mutex::default() };
+    desk.say("loading the library and reading its manifest");
+    let checked = plugins::checked(file, settings)?;
+    let inspection = &checked.inspection;
+    {
+        let mut report = desk.report.lock();
+        report.file = file.display().to_string();
+        report.name = inspection.id.clone();
+        report.version = inspection.version.clone();
+        report.abi = inspection.abi.clone();
+        report.sdk = inspection.sdk.clone();
+        report.sha256 = inspection.sha256.clone();
+        report.findings = lint(inspection);
+    }
+    let spec = PluginSpec { deadline: DEADLINE, ..checked.spec };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    match runtime {
+        Ok(runtime) => {
+            runtime.block_on(lives(&desk, &spec, runtime.handle()));
+            runtime.shutdown_timeout(Duration::from_secs(1));
+        }
+        Err(error) => return Err(vec![Problem::new("check", format!("no runtime can be started: {error}"))]),
+    }
+    desk.finish();
+    Ok(())
+}
+
+/// Where the report lies while it is written.
+struct Desk {
+    folder: PathBuf,
+    report: Mutex<Report>,
+}
+
+impl Desk {
+    /// Says what comes next, in the ledger and on disk.
+    fn say(&self, what: &str) {
+        note(what);
+        self.report.lock().during = what.to_owned();
+        self.write();
+    }
+
+    /// Written whole: whoever reads it after a crash reads the last one.
+    fn write(&self) {
+        let mut report = self.report.lock().clone();
+        report.findings.extend(from_ledger());
+        let partial = self.folder.join("report.partial");
+        let text = serde_json::to_vec(&report).unwrap_or_default();
+        if fs::write(&partial, text)
+            .and_then(|()| fs::rename(&partial, self.folder.join("report.json")))
+            .is_err()
+        {
+            tracing::debug!("the report cannot be written");
+        }
+    }
+
+    fn find(&self, weight: Weight, rule: &str, what: String) {
+        let mut report = self.report.lock();
+        let during = report.during.clone();
+        report.findings.push(Found { weight, rule: rule.to_owned(), during, what, count: 1 });
+    }
+
+    fn take(&self, tour: Tour<'_>) {
+        let Tour { tried, findings, .. } = tour;
+        let mut report = self.report.lock();
+        for found in findings {
+            if !report.findings.iter().any(|known| known.rule == found.rule && known.what == found.what) {
+                report.findings.push(found);
+            }
+        }
+        let (calls, lives) = (report.tried.calls + tried.calls, report.tried.lives + 1);
+        if lives == 1 {
+            report.tried = tried;
+        }
+        (report.tried.calls, report.tried.lives) = (calls, lives);
+    }
+
+    /// The last word: written so that whoever waits knows that it is.
+    fn finish(&self) {
+        ledger::close_books();
+        self.report.lock().during = String::new();
+        self.write();
+    }
+}
+
+fn from_ledger() -> impl Iterator<Item = Found> {
+    ledger::findings().into_iter().map(|finding| Found {
+        weight: finding.rule.weight(),
+        rule: serde_json::to_value(finding.rule)
+            .ok()
+            .and_then(|v| v.as_str().map(str::to_owned))
+            .unwrap_or_default(),
+        during: finding.during,
+        what: finding.what,
+        count: finding.count,
+    })
+}
+
+/// All lives, one after the other, and two at the same time.
+async fn lives(desk: &Desk, spec: &PluginSpec, runtime: &Handle) {
+    let threads = threads();
+    let [warm, measured] = LIVES;
+    for _ in 0..warm {
+        if !life(desk, spec, runtime).await {
+            return;
+        }
+    }
+    two_at_once(desk, spec, runtime).await;
+    let before = heap();
+    for _ in 0..measured {
+        if !life(desk, spec, runtime).await {
+            return;
+        }
+    }
+    leaks(desk, before, measured);
+    stragglers(desk, &threads).await;
+}
+
+/// One life, from create to destroy; `false` when there was none.
+async fn life(desk: &Desk, spec: &PluginSpec, runtime: &Handle) -> bool {
+    let Some(stage) = begin(desk, spec, runtime).await else { return false };
+    let say = |what: &str| desk.say(what);
+    let mut tour = Tour::new(&stage, &say);
+    tour.go().await;
+    desk.take(tour);
+    desk.say("quiesce and destroy");
+    stage.end(PATIENCE).await;
+    true
+}
+
+/// A plugin is created anew while the old instance still runs whenever it is reloaded.
+async fn two_at_once(desk: &Desk, spec: &PluginSpec, runtime: &Handle) {
+    let (Some(one), Some(two)) = (begin(desk, spec, runtime).await, begin(desk, spec, runtime).await) else {
+        return;
+    };
+    let say = |what: &str| desk.say(&format!("{what}, of two instances at once"));
+    let (mut first, mut second) = (Tour::new(&one, &say), Tour::new(&two, &say));
+    tokio::join!(first.go(), second.go());
+    desk.say("destroy of one of two instances");
+    drop((first, second));
+    two.end(PATIENCE).await;
+    let say = |what: &str| desk.say(&format!("{what}, after another instance was destroyed"));
+    let mut tour = Tour::new(&one, &say);
+    tour.go().await;
+    desk.take(tour);
+    desk.say("quiesce and destroy");
+    one.end(PATIENCE).await;
+}
+
+async fn begin(desk: &Desk, spec: &PluginSpec, runtime: &Handle) -> Option<Stage> {
+    desk.say("create and start");
+    let (spec, runtime, folder) = (spec.clone(), runtime.clone(), desk.folder.clone());
+    let begun = tokio::task::spawn_blocking(move || Stage::begin(spec, &folder, &runtime)).await;
+    match begun {
+        Ok(Ok(stage)) => return Some(stage),
+        Ok(Err(Stillborn::Manifest(why))) => desk.find(Weight::Problem, "manifest-refused", why),
+        Ok(Err(Stillborn::Life(error))) => {
+            desk.find(Weight::Problem, "does-not-start", plugins::said(&error))
+        }
+        Err(error) => desk.find(Weight::Problem, "does-not-start", error.to_string()),
+    }
+    None
+}
+
+/// Bytes that the plugin holds. Only where the hub's own memory is somebody else's: the C library's heap is the
+/// plugin's alone then.
+fn heap() -> Option<u64> {
+    let before = exedra_host::c_heap();
+    let probe = std::hint::black_box(vec![1_u8; 1 << 20]);
+    let ours = exedra_host::c_heap() >= before + (1 << 20);
+    drop(probe);
+    (!ours).then_some(before)
+}
+
+fn leaks(desk: &Desk, before: Option<u64>, lives: u64) {
+    let (Some(before), Some(after)) = (before, heap()) else { return };
+    let each = after.saturating_sub(before) / lives;
+    if each > LEFT_BEHIND {
+        let what = format!(
+            "each life, from create to destroy, leaves about {each} bytes on the heap; free them in destroy"
+        );
+        desk.find(Weight::Problem, "memory-left", what);
+    }
+}
+
+/// Threads of the plugin's own that go on although it has been destroyed.
+async fn stragglers(desk: &Desk, before: &BTreeSet<String>) {
+    desk.say("waiting for threads to end");
+    let until = Instant::now() + THREADS_END;
+    let ours = |name: &str| name.starts_with("tokio") || name.starts_with("plugins-");
+    loop {
+        let now = threads();
+        let names: Vec<&str> = now
+            .difference(before)
+            .filter_map(|thread| thread.split_once(' ').map(|(_, name)| name))
+            .filter(|name| !ours(name))
+            .collect();
+        if names.is_empty() {
+            return;
+        }
+        if Instant::now() > until {
+            let what = format!(
+                "{} threads go on after the last destroy ({}); end and join them in quiesce or destroy",
+                names.len(),
+                names.join(", ")
+            );
+            return desk.find(Weight::Problem, "threads-left", what);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// The threads of this process: number and name.
+fn threads() -> BTreeSet<String> {
+    let each = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    each.filter_map(|task| {
+        let name = fs::read_to_string(task.path().join("comm")).ok()?;
+        Some(format!("{} {}", task.file_name().to_string_lossy(), name.trim()))
+    })
+    .collect()
+}

@@ -1,0 +1,321 @@
+//! What a plugin is asked in one life of a check: everything that it declares, first as it should be asked, then as it
+//! should not, then from many sides at once. Any refusal is fine; what it does besides answering is in the ledger.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use exedra_host::ledger;
+use exedra_hub::{
+    CloseReason, Message,
+    manifest::{Event, Manifest, Namespace, Route},
+    port::{Call, HttpRequest, PluginId, Plugins, Reply},
+};
+use futures_util::future::join_all;
+use serde_json::Value;
+
+use super::{
+    report::{Found, Tried, Weight},
+    sample::{odd, sample},
+    stage::{Client, Stage, a_moment, filled},
+};
+
+const PLUGIN: PluginId = PluginId(0);
+/// Clients that talk at once.
+const CROWD: usize = 4;
+/// Rounds that each of them goes.
+const ROUNDS: usize = 5;
+
+/// One life's way.
+pub(super) struct Tour<'a> {
+    stage: &'a Stage,
+    /// Told what comes next.
+    say: &'a (dyn Fn(&str) + Sync),
+    pub(super) tried: Tried,
+    pub(super) findings: Vec<Found>,
+}
+
+impl<'a> Tour<'a> {
+    pub(super) fn new(stage: &'a Stage, say: &'a (dyn Fn(&str) + Sync)) -> Self {
+        Self { stage, say, tried: Tried::default(), findings: Vec::new() }
+    }
+
+    /// Everything.
+    pub(super) async fn go(&mut self) {
+        let manifest = self.stage.manifest.clone();
+        let mut crowd = Vec::new();
+        for (gateway, space) in spaces(&manifest) {
+            crowd.extend(self.visit(gateway, &space, &manifest).await);
+        }
+        self.routes(&manifest).await;
+        self.services(&manifest).await;
+        self.clockwork(&manifest).await;
+        self.at_once(&crowd, &manifest).await;
+        (self.say)("DISCONNECT of all clients");
+        for client in &crowd {
+            self.stage.hub.disconnect(&client.conn, CloseReason::ClientLeft);
+        }
+        a_moment().await;
+        self.emitted(&manifest);
+    }
+
+    /// Clients of one namespace or endpoint; gives those that stay.
+    async fn visit(&mut self, gateway: &'static str, space: &Namespace, manifest: &Manifest) -> Vec<Client> {
+        let mut crowd = Vec::new();
+        for number in 0..CROWD {
+            (self.say)(&format!("CONNECT to {}", space.path));
+            match self.stage.client(gateway, &space.path, space.auth, number).await {
+                Ok(client) => crowd.push(client),
+                Err(refusal) => {
+                    let said = format!("a client of {}: {} {refusal}", space.path, refusal.code_str());
+                    if !self.tried.left_out.contains(&said) {
+                        self.tried.left_out.push(said);
+                    }
+                }
+            }
+        }
+        for (handler, event) in manifest.events.iter().enumerate() {
+            let mut first = crowd.first().is_some_and(|client| !client.conn.is_closed());
+            if !first && let Ok(client) = self.stage.client(gateway, &space.path, space.auth, 0).await {
+                crowd.insert(0, client); // an event before has ended the connection
+                first = true;
+            }
+            if first {
+                self.event(&crowd[0], handler as u32, event).await;
+            }
+        }
+        crowd
+    }
+
+    async fn event(&mut self, client: &Client, handler: u32, event: &Event) {
+        let minimal = event.schema.as_ref().map_or(Some(Value::Null), sample);
+        match &minimal {
+            Some(payload) => {
+                (self.say)(&format!("event {} with a minimal payload", event.name));
+                let args = if event.schema.is_some() { format!("[{payload}]") } else { "[]".to_owned() };
+                let reply = self.call(of_client(client, handler, event, args)).await;
+                if let (Some(Reply::Args { args, .. }), Some(schema)) = (reply, &event.ack) {
+                    let what = format!("the acknowledgement of event {}", event.name);
+                    self.hold("ack-schema", &what, schema, &first_of(&args));
+                }
+                self.tried.events += 1;
+            }
+            None => {
+                let what = format!(
+                    "event {} as it should be: no payload can be guessed from its schema",
+                    event.name
+                );
+                self.leave_out(what);
+            }
+        }
+        (self.say)(&format!("event {} with odd payloads", event.name));
+        let payload = minimal.unwrap_or(Value::Null);
+        let more =
+            [String::new(), format!("{payload},1"), format!("{payload},{{\"_placeholder\":true,\"num\":0}}")];
+        for args in odd().into_iter().chain(more) {
+            self.call(of_client(client, handler, event, format!("[{args}]"))).await;
+            if client.conn.is_closed() {
+                return;
+            }
+        }
+    }
+
+    async fn routes(&mut self, manifest: &Manifest) {
+        for (handler, route) in manifest.routes.iter().enumerate() {
+            let name = format!("{} {}", route.method, route.path);
+            (self.say)(&format!("{name} with a minimal body"));
+            let body =
+                route.schema.as_ref().and_then(sample).map(|body| body.to_string()).unwrap_or_default();
+            let reply = self.call(of_http(route, handler as u32, body.into())).await;
+            if let (Some(Reply::Http(answer)), Some(schema)) = (reply, &route.response)
+                && (200..300).contains(&answer.status)
+                && let Ok(value) = serde_json::from_slice(&answer.body)
+            {
+                self.hold("response-schema", &format!("the answer of {name}"), schema, &value);
+            }
+            self.tried.routes += 1;
+            (self.say)(&format!("{name} with odd bodies"));
+            for body in odd_bodies() {
+                self.call(of_http(route, handler as u32, body)).await;
+            }
+        }
+    }
+
+    /// What services inject and ask.
+    async fn services(&mut self, manifest: &Manifest) {
+        for (handler, inject) in manifest.injects.iter().enumerate() {
+            (self.say)(&format!("injected event {}", inject.event));
+            let event = if inject.event == "*" { "check".to_owned() } else { inject.event.clone() };
+            let minimal = inject.schema.as_ref().and_then(sample).map(|body| Bytes::from(body.to_string()));
+            for payload in minimal.into_iter().chain(odd_bodies()) {
+                let (handler, room, event) = (handler as u32, "check".to_owned(), event.clone());
+                self.call(Call::Inject { handler, room, event, headers: Vec::new(), payload }).await;
+            }
+            self.tried.injects += 1;
+        }
+        for (handler, rpc) in manifest.rpcs.iter().enumerate() {
+            (self.say)(&format!("method {}", rpc.method));
+            let minimal = rpc.schema.as_ref().and_then(sample).map(|body| Bytes::from(body.to_string()));
+            for payload in minimal.into_iter().chain(odd_bodies()) {
+                self.call(Call::Rpc { handler: handler as u32, method: rpc.method.clone(), payload }).await;
+            }
+            self.tried.methods += 1;
+        }
+    }
+
+    /// What the hub calls by itself.
+    async fn clockwork(&mut self, manifest: &Manifest) {
+        for handler in 0..manifest.timers.len() {
+            (self.say)(&format!("timer {handler}"));
+            self.call(Call::Timer { handler: handler as u32 }).await;
+            self.tried.timers += 1;
+        }
+        for (handler, state) in manifest.states.iter().enumerate() {
+            (self.say)(&format!("REFRESH of state {}", state.name));
+            for room in ["check", "a room that nobody is in"] {
+                self.call(Call::Refresh { handler: handler as u32, room: room.into() }).await;
+            }
+        }
+        if manifest.on_leave {
+            (self.say)("LEAVE");
+            for meta in ["", "null", "{}", "\"x\""] {
+                let (room, user, meta) =
+                    ("check".into(), "nobody".into(), Bytes::from_static(meta.as_bytes()));
+                self.call(Call::Leave { room, user, meta }).await;
+            }
+        }
+    }
+
+    /// All clients at the same time; each waits for its own answers only.
+    async fn at_once(&mut self, crowd: &[Client], manifest: &Manifest) {
+        (self.say)("events of several clients at once");
+        let talk = crowd.iter().filter(|client| !client.conn.is_closed()).map(async |client| {
+            let mut calls = 0;
+            for _ in 0..ROUNDS {
+                for (handler, event) in manifest.events.iter().enumerate() {
+                    let payload = event.schema.as_ref().and_then(sample).unwrap_or(Value::Null);
+                    let call = of_client(client, handler as u32, event, format!("[{payload}]"));
+                    let _any = self.stage.host.call(PLUGIN, call).await;
+                    calls += 1;
+                }
+            }
+            calls
+        });
+        let calls: Vec<u64> = join_all(talk).await;
+        self.tried.calls += calls.iter().sum::<u64>();
+        a_moment().await;
+    }
+
+    /// What was emitted, held against what was promised.
+    fn emitted(&mut self, manifest: &Manifest) {
+        let heard = std::mem::take(&mut *self.stage.heard.lock());
+        for (event, args) in heard {
+            match manifest.emits.iter().find(|emit| emit.name == event) {
+                None => {
+                    let what = format!("it emits {event}, which the manifest's `emits` does not name");
+                    self.find(Weight::Warning, "emit-undeclared", what);
+                }
+                Some(emit) => {
+                    if let Some(schema) = &emit.schema {
+                        let payload = args.get(0).unwrap_or(&Value::Null);
+                        self.hold(
+                            "emit-schema",
+                            &format!("the payload of emitted event {event}"),
+                            schema,
+                            payload,
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    async fn call(&mut self, call: Call) -> Option<Reply> {
+        self.tried.calls += 1;
+        self.stage.host.call(PLUGIN, call).await.ok()
+    }
+
+    fn hold(&mut self, rule: &str, what: &str, schema: &Value, value: &Value) {
+        let Ok(validator) = jsonschema::validator_for(schema) else { return };
+        let wrong =
+            validator.iter_errors(value).next().map(|error| match error.instance_path().to_string() {
+                path if path.is_empty() => error.masked().to_string(),
+                path => format!("{path}: {}", error.masked()),
+            });
+        if let Some(wrong) = wrong {
+            self.find(
+                Weight::Problem,
+                rule,
+                format!("{what} does not fit the schema declared for it: {wrong}"),
+            );
+        }
+    }
+
+    fn find(&mut self, weight: Weight, rule: &str, what: String) {
+        if let Some(found) = self.findings.iter_mut().find(|found| found.rule == rule && found.what == what) {
+            found.count += 1;
+            return;
+        }
+        let during = "comparing what it said with its manifest".to_owned();
+        self.findings.push(Found { weight, rule: rule.to_owned(), during, what, count: 1 });
+    }
+
+    fn leave_out(&mut self, what: String) {
+        if !self.tried.left_out.contains(&what) {
+            self.tried.left_out.push(what);
+        }
+    }
+}
+
+/// Namespaces and endpoints, each with its gateway.
+fn spaces(manifest: &Manifest) -> Vec<(&'static str, Namespace)> {
+    let namespaces = manifest.namespaces.iter().map(|namespace| ("socketio", namespace.clone()));
+    let endpoints = manifest
+        .endpoints
+        .iter()
+        .map(|endpoint| ("websocket", Namespace { path: endpoint.path.clone(), auth: endpoint.auth }));
+    namespaces.chain(endpoints).collect()
+}
+
+fn of_client(client: &Client, handler: u32, event: &Event, args: String) -> Call {
+    let name = if event.name == "*" { "check" } else { &event.name };
+    let mut message = Message::new(name, Bytes::from(args));
+    if message.args.ends_with(b"\"num\":0}]") {
+        message.attachments = vec![Bytes::from_static(&[0, 159, 146, 150])];
+    }
+    Call::Event { handler, conn: client.conn.facts().clone(), message, wants_ack: true }
+}
+
+fn of_http(route: &Route, handler: u32, body: Bytes) -> Call {
+    let params = route.path.split('/').filter_map(|segment| segment.strip_prefix('{')?.strip_suffix('}'));
+    let request = HttpRequest {
+        identity: None,
+        params: params.map(|name| (name.to_owned(), filled(&route.path).len().to_string())).collect(),
+        query: Vec::new(),
+        headers: vec![("content-type".into(), "application/json".into())],
+        peer: [127, 0, 0, 1].into(),
+        body,
+    };
+    let name = format!("{} {}", route.method, route.path);
+    Call::Http { handler, route: name.into(), request: Box::new(request) }
+}
+
+/// Bodies that are JSON, and some that are not.
+fn odd_bodies() -> Vec<Bytes> {
+    let broken: [&[u8]; 4] = [b"", b"{", b"\xff\xfe", b"\0"];
+    odd().into_iter().map(Bytes::from).chain(broken.into_iter().map(Bytes::from_static)).collect()
+}
+
+fn first_of(args: &[u8]) -> Value {
+    serde_json::from_slice::<Vec<Value>>(args)
+        .ok()
+        .and_then(|args| args.into_iter().next())
+        .unwrap_or(Value::Null)
+}
+
+/// How long the calls of a plugin that is taken down may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Says to the ledger what comes next.
+pub(super) fn note(what: &str) {
+    ledger::during(what);
+}
