@@ -26,6 +26,7 @@ use crate::{
     executor::{Executor, Inside, Kind},
     gate::{Gate, Phase},
     health::Health,
+    ledger,
     ops::Operations,
     payload::Payloads,
     task::Tasks,
@@ -227,6 +228,7 @@ impl Instance {
         let calm = wait(grace(until), || !self.executor.is_inside(self.health.index));
         let table = self.table();
         if let (true, Some(quiesce)) = (calm, table.quiesce) {
+            let _inside = self.visit("quiesce");
             // SAFETY: nobody is inside, and the gate lets nobody in.
             unsafe { quiesce(table.this) }
         }
@@ -240,9 +242,13 @@ impl Instance {
         let calm = wait(grace(until), clear) && calm;
         self.gate.set(Phase::Gone);
         match (calm, table.destroy) {
-            // SAFETY: everything has ended, and this is the last call.
-            (true, Some(destroy)) => unsafe { destroy(table.this) },
-            (true, None) => {}
+            (true, Some(destroy)) => {
+                let _inside = self.visit("destroy");
+                // SAFETY: everything has ended, and this is the last call.
+                unsafe { destroy(table.this) }
+                ledger::destroyed(self);
+            }
+            (true, None) => ledger::destroyed(self),
             (false, _) => {
                 tracing::error!(plugin = &*self.name, "a plugin did not come back; it is not destroyed")
             }

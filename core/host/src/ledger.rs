@@ -110,6 +110,8 @@ struct Pages {
     results: HashMap<usize, &'static str>,
     wakers: HashMap<usize, u64>,
     gone: HashSet<(usize, u64)>,
+    /// Instances whose `destroy` has returned. Their addresses are not used again: doors keep them.
+    destroyed: HashSet<usize>,
 }
 
 static LEDGER: OnceLock<Mutex<Pages>> = OnceLock::new();
@@ -192,19 +194,19 @@ pub(crate) fn called(instance: &Instance, function: &'static str) {
         return;
     }
     FUNCTION.set(function);
-    let phase = instance.gate.phase();
-    if phase == Phase::Gone {
+    if with(|pages| pages.destroyed.contains(&key(instance))) == Some(true) {
         find(Rule::AfterDestroy, || {
             format!(
                 "`{function}` was called after `destroy`; end every thread and callback before it returns"
             )
         });
-    } else if phase == Phase::Ending && !instance.executor.is_here() && !executor::is_visiting() {
+    } else if instance.gate.phase() >= Phase::Ending && !executor::is_visiting() {
         find(Rule::AfterQuiesce, || {
             format!("`{function}` was called by a thread of the plugin's own after `quiesce`; stop it there")
         });
     }
-    if executor::is_visiting() && !instance.executor.is_here() && executor::is_thread() {
+    // What is logged by a library's statics goes to one of its instances; no harm is done by that.
+    if executor::is_visiting() && !instance.executor.is_here() && executor::is_thread() && function != "log" {
         find(Rule::OtherHost, || {
             format!(
                 "`{function}` was called with the host table of another instance; keep the table that `create` \
@@ -212,6 +214,11 @@ pub(crate) fn called(instance: &Instance, function: &'static str) {
             )
         });
     }
+}
+
+/// `destroy` has returned.
+pub(crate) fn destroyed(instance: &Instance) {
+    with(|pages| pages.destroyed.insert(key(instance)));
 }
 
 /// A function of the host table said no.

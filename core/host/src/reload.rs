@@ -36,7 +36,7 @@ pub struct Reload {
 
 impl Reload {
     fn install(&self, manifest: Manifest) -> Install {
-        Install { manifest, namespace: self.namespace.clone(), auth: self.auth }
+        Install { manifest: manifest.into(), namespace: self.namespace.clone(), auth: self.auth }
     }
 }
 
@@ -65,7 +65,7 @@ impl Host {
         let (hub, name) = (self.live_hub()?, &reload.spec.name);
         let (index, before) = self.standing(name)?;
         let loaded = self.described(&reload.spec)?;
-        if before.is(&loaded) && hub.goes_by(name, &reload.install(loaded.manifest.clone())) {
+        if before.is(&loaded) && hub.goes_by(&reload.install(loaded.manifest.clone())) {
             return Ok(before.unchanged());
         }
         let install = reload.install(loaded.manifest.clone());

@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub struct Install {
     /// What the plugin declares.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     /// Takes the place of the declared namespaces.
     pub namespace: Option<String>,
     /// Takes the place of the declared `auth` of namespaces and endpoints.
@@ -24,7 +24,7 @@ pub struct Install {
 
 impl From<Manifest> for Install {
     fn from(manifest: Manifest) -> Self {
-        Self { manifest, namespace: None, auth: None }
+        Self { manifest: manifest.into(), namespace: None, auth: None }
     }
 }
 
@@ -32,7 +32,7 @@ impl From<Manifest> for Install {
 #[derive(Debug)]
 pub struct Slot {
     /// Its manifest.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     /// Its metrics.
     pub metrics: PluginMetrics,
     /// The plugins that share a namespace with it, or with one that does: they have the same number.
@@ -358,11 +358,29 @@ mod tests {
     fn sharers_of_namespaces_share_a_line() {
         let mut installs =
             vec![plugin("a", "/a", &[], &[]), plugin("b", "/b", &[], &[]), plugin("c", "/c", &[], &[])];
-        installs[2].manifest.namespaces.push(Namespace { path: "/a".into(), auth: AuthMode::Optional });
+        Arc::make_mut(&mut installs[2].manifest)
+            .namespaces
+            .push(Namespace { path: "/a".into(), auth: AuthMode::Optional });
         let table = table(installs).unwrap();
         let line = |path| table.space("socketio", path).unwrap().0.line;
         assert_eq!((line("/a"), line("/b"), line("/c")), (0, 1, 0));
         assert_eq!(table.slots.iter().map(|slot| slot.line).collect::<Vec<_>>(), [0, 1, 0]);
+    }
+
+    #[test]
+    fn editions_serve_those_before_unless_more_is_served() {
+        let served = |before: &[&str], now: &[&str]| {
+            let (before, now) = (plugin("a", "/a", before, &[]), plugin("a", "/a", now, &[]));
+            let [before, now] = [before, now].map(|install| table(vec![install]).unwrap());
+            let (before, now) =
+                (before.space("socketio", "/a").unwrap().0, now.space("socketio", "/a").unwrap().0);
+            now.does_all_of(before)
+        };
+        assert!(served(&["x", "y"], &["y", "x"]));
+        assert!(served(&["x", "y"], &["x"]));
+        assert!(!served(&["x"], &["x", "y"]));
+        assert!(served(&["x", "*"], &["x", "y"]), "it came to the plugin before");
+        assert!(!served(&["x"], &["x", "*"]));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! * [`app`]: build, run, drain
 //! * [`admin`]: the operators' listener
 //! * [`demo`]: the demo pages and their tokens
+//! * [`lineup`]: the plugins of a running hub, and how they change
 //! * [`plugins`]: libraries, inspected and checked
 //! * [`scaffold`]: projects for new plugins
 //! * [`token`]: development tokens
@@ -20,6 +21,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
+pub mod lineup;
 pub mod plugins;
 pub mod scaffold;
 pub mod telemetry;

@@ -9,6 +9,14 @@
 #ifndef ID
 #define ID "echo"
 #endif
+#ifndef CREATE
+#define CREATE EXEDRA_OK
+#endif
+#ifdef RPCS
+#define MORE "\"rpcs\":[{\"method\":\"spin\"},{\"method\":\"report\"}],"
+#else
+#define MORE ""
+#endif
 #define TEXT(s) {(const uint8_t *)(s), sizeof(s) - 1}
 
 typedef struct {
@@ -192,7 +200,7 @@ static void destroy(void *self) {
 static exedra_status describe(exedra_slice settings, exedra_result *out) {
   (void)settings;
   *out = answer("{\"name\":\"" ID "\",\"version\":\"1.0.0\",\"namespaces\":[{\"path\":\"/\",\"auth\":\"none\"}],"
-                "\"events\":[{\"name\":\"*\"}],"
+                "\"events\":[{\"name\":\"*\"}]," MORE
                 "\"settings\":{\"type\":\"object\",\"properties\":{\"mark\":{\"type\":\"string\"}},"
                 "\"additionalProperties\":false}}");
   return EXEDRA_OK;
@@ -201,6 +209,7 @@ static exedra_status describe(exedra_slice settings, exedra_result *out) {
 static exedra_status create(const exedra_host *host, exedra_slice settings, exedra_plugin *plugin,
                             exedra_result *out) {
   (void)out;
+  if (CREATE != EXEDRA_OK) return CREATE;
   echo *e = calloc(1, sizeof *e);
   static const char before[] = "{\"mark\":\"";
   size_t skip = sizeof before - 1;

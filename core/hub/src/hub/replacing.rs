@@ -12,18 +12,22 @@ use parking_lot::Mutex;
 use super::{Hub, Install, Installed};
 use crate::{
     CloseReason, Connection, Task,
-    manifest::Manifest,
     port::{PluginId, Plugins},
     recovery::Line,
     table::Table,
 };
 
-/// Editions of one hub. They are kept, because whoever has a slot in hand may keep it: a few KiB each.
-const MOST: usize = 256;
+/// Editions of one hub: shelves of as many places. They are kept, because whoever has a slot in hand may keep it: a
+/// few KiB each.
+const SHELVES: usize = 64;
+const PLACES: usize = 64;
+
+/// Places for editions; made when the first is needed.
+type Shelf = OnceLock<Box<[OnceLock<Installed>; PLACES]>>;
 
 /// The tables of one hub, the newest in force. Only one thread publishes at a time: see [`Hub::replace`].
 pub(super) struct Editions {
-    all: Box<[OnceLock<Installed>]>,
+    all: Box<[Shelf; SHELVES]>,
     current: AtomicUsize,
     /// The one that was in force before; taken while another one is put there.
     before: Mutex<usize>,
@@ -32,7 +36,7 @@ pub(super) struct Editions {
 impl Default for Editions {
     fn default() -> Self {
         Self {
-            all: (0..MOST).map(|_| OnceLock::new()).collect(),
+            all: Box::new([const { OnceLock::new() }; SHELVES]),
             current: AtomicUsize::new(0),
             before: Mutex::default(),
         }
@@ -42,7 +46,17 @@ impl Default for Editions {
 impl Editions {
     /// The one in force.
     pub(super) fn get(&self) -> Option<&Installed> {
-        self.all.get(self.current.load(Ordering::Acquire))?.get()
+        let number = self.current.load(Ordering::Acquire);
+        self.all.get(number / PLACES)?.get()?.get(number % PLACES)?.get()
+    }
+
+    /// A place that is free.
+    fn free(&self) -> Option<(usize, &OnceLock<Installed>)> {
+        self.all.iter().enumerate().find_map(|(shelf, places)| {
+            let places = places.get_or_init(|| Box::new([const { OnceLock::new() }; PLACES]));
+            let free = places.iter().enumerate().find(|(_, place)| place.get().is_none());
+            free.map(|(at, place)| (shelf * PLACES + at, place))
+        })
     }
 
     /// Puts the one before in force again.
@@ -54,8 +68,7 @@ impl Editions {
     /// Puts another one in force.
     pub(super) fn publish(&self, edition: Installed) -> Result<&Installed, String> {
         let mut before = self.before.lock();
-        let free = self.all.iter().position(|place| place.get().is_none());
-        let Some((number, place)) = free.and_then(|number| Some((number, self.all.get(number)?))) else {
+        let Some((number, place)) = self.free() else {
             return Err("plugins have been replaced too often; restart the hub to go on".to_owned());
         };
         let published = place.get_or_init(|| edition);
@@ -121,6 +134,9 @@ impl Hub {
     /// # Errors
     /// A sentence about a conflict with another plugin; nothing has changed then.
     pub fn replace(self: &Arc<Self>, install: &Install) -> Result<Replaced, String> {
+        if self.goes_by(install) {
+            return Ok(Replaced { closed: 0, tasks: Vec::new() });
+        }
         let (edition, plugin) = self.with_install(install)?;
         let before = self.slot(plugin).map(|slot| slot.manifest.clone());
         self.installed.publish(edition)?;
@@ -129,14 +145,13 @@ impl Hub {
         for connection in &strangers {
             connection.outbox().close(CloseReason::ShuttingDown);
         }
-        let tasks = self.work_of(plugin, &before.unwrap_or_else(Manifest::default));
+        let tasks = self.work_of(plugin, &before.unwrap_or_default());
         Ok(Replaced { closed: strangers.len(), tasks })
     }
 
     /// Whether it goes by exactly this about a plugin.
-    pub fn goes_by(&self, name: &str, install: &Install) -> bool {
-        let known = |installed: &Installed| installed.installs.iter().any(|one| one == install);
-        install.manifest.name == name && self.installed.get().is_some_and(known)
+    pub fn goes_by(&self, install: &Install) -> bool {
+        self.installed.get().is_some_and(|installed| installed.installs.contains(install))
     }
 
     /// Goes by the edition before the last one again, for a plugin that was added and did not start.
@@ -149,5 +164,58 @@ impl Hub {
         let facts = connection.facts();
         let now = self.table().and_then(|table| table.space(connection.space.gateway, &facts.namespace));
         now.is_some_and(|(space, params)| space.does_all_of(&connection.space) && params == facts.params)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Refusal,
+        port::{Call, Reply},
+    };
+
+    struct Nobody;
+
+    impl Plugins for Nobody {
+        fn call(&self, _: PluginId, _: Call) -> Task<Result<Reply, Refusal>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn spawn(&self, _: Task) {}
+    }
+
+    fn edition() -> Installed {
+        Installed {
+            plugins: Arc::new(Nobody),
+            installs: Vec::new(),
+            table: Table::default(),
+            lines: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn editions_end_with_a_sentence() {
+        let editions = Editions::default();
+        assert!(editions.get().is_none());
+        for _ in 0..SHELVES * PLACES {
+            assert!(editions.publish(edition()).is_ok());
+        }
+        assert!(editions.publish(edition()).is_err_and(|why| why.contains("restart the hub")));
+        assert!(editions.get().is_some());
+    }
+
+    #[test]
+    fn stepping_back_skips_what_was_taken_back() {
+        let editions = Editions::default();
+        let at = |editions: &Editions| std::ptr::from_ref(editions.get().unwrap());
+        editions.publish(edition()).unwrap();
+        let first = at(&editions);
+        for _ in 0..2 {
+            editions.publish(edition()).unwrap();
+            assert_ne!(at(&editions), first);
+            editions.step_back();
+            assert_eq!(at(&editions), first);
+        }
     }
 }

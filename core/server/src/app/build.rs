@@ -22,7 +22,9 @@ use crate::{
     cli::Failure,
     clock::TokioClock,
     config::{Config, Loaded, Problem},
-    demo, plugins,
+    demo,
+    lineup::Lineup,
+    plugins,
 };
 
 /// Builds every part, in the order in which they need each other.
@@ -45,8 +47,9 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
     let host = plugins(&loaded, &hub)?;
     let mut tasks = vec![tokio::spawn(hub.run())];
     let gateway = gateway(config, &hub).await?;
-    let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
-    Ok(App { sources, hub, host, admin, gateway, nats, tasks, loaded })
+    let lineup = Arc::new(Lineup::new(&loaded, &hub, &host, Handle::current()));
+    let admin = admin(&loaded, (&hub, &host, &lineup), gateway.local_addr(), &mut tasks).await?;
+    Ok(App { sources, hub, host, lineup, admin, gateway, nats, tasks, loaded })
 }
 
 async fn bus(
@@ -90,7 +93,7 @@ fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<Arc<Host>, Failure> {
     let mut problems = Vec::new();
     let mut installs = Vec::new();
     for (name, table) in loaded.config.plugins.enabled() {
-        match host.load(plugins::spec(loaded, name, table)) {
+        match host.load(plugins::spec(&loaded.config.plugins, name, table)) {
             Ok(manifest) => {
                 problems.extend(plugins::needs_key(loaded, name, table, &manifest));
                 installs.push(plugins::install(manifest, table));
@@ -126,8 +129,7 @@ async fn gateway(config: &Config, hub: &Arc<Hub>) -> Result<Gateway, Failure> {
 
 async fn admin(
     loaded: &Loaded,
-    hub: &Arc<Hub>,
-    host: &Arc<Host>,
+    (hub, host, lineup): (&Arc<Hub>, &Arc<Host>, &Arc<Lineup>),
     public: SocketAddr,
     tasks: &mut Vec<tokio::task::JoinHandle<()>>,
 ) -> Result<Arc<Admin>, Failure> {
@@ -136,7 +138,7 @@ async fn admin(
     let listener = TcpListener::bind(listen).await.with_context(|| in_use("admin.listen", listen))?;
     let token = config.admin_token().map_err(|why| Problem::new("admin.token_file", why))?;
     let listen = listener.local_addr().context("the admin listener has no address")?;
-    let admin = Arc::new(Admin::new(loaded, (hub, host), token, (listen, public)));
+    let admin = Arc::new(Admin::new(loaded, (hub, host, lineup), token, (listen, public)));
     let router = admin::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
     tasks.push(tokio::spawn(admin.clone().remember()));
     tasks.push(tokio::spawn(async move {

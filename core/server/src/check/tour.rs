@@ -1,7 +1,7 @@
 //! What a plugin is asked in one life of a check: everything that it declares, first as it should be asked, then as it
 //! should not, then from many sides at once. Any refusal is fine; what it does besides answering is in the ledger.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use exedra_host::ledger;
@@ -22,6 +22,8 @@ use super::{
 const PLUGIN: PluginId = PluginId(0);
 /// Clients that talk at once.
 const CROWD: usize = 4;
+/// A plugin whose calls take so long is not asked any more.
+const TOO_LONG: Duration = Duration::from_secs(1);
 /// Rounds that each of them goes.
 const ROUNDS: usize = 5;
 
@@ -32,11 +34,13 @@ pub(super) struct Tour<'a> {
     say: &'a (dyn Fn(&str) + Sync),
     pub(super) tried: Tried,
     pub(super) findings: Vec<Found>,
+    /// Whether a call took so long that going on would take for ever.
+    pub(super) gave_up: bool,
 }
 
 impl<'a> Tour<'a> {
     pub(super) fn new(stage: &'a Stage, say: &'a (dyn Fn(&str) + Sync)) -> Self {
-        Self { stage, say, tried: Tried::default(), findings: Vec::new() }
+        Self { stage, say, tried: Tried::default(), findings: Vec::new(), gave_up: false }
     }
 
     /// Everything.
@@ -187,6 +191,9 @@ impl<'a> Tour<'a> {
 
     /// All clients at the same time; each waits for its own answers only.
     async fn at_once(&mut self, crowd: &[Client], manifest: &Manifest) {
+        if self.gave_up {
+            return;
+        }
         (self.say)("events of several clients at once");
         let talk = crowd.iter().filter(|client| !client.conn.is_closed()).map(async |client| {
             let mut calls = 0;
@@ -230,8 +237,14 @@ impl<'a> Tour<'a> {
     }
 
     async fn call(&mut self, call: Call) -> Option<Reply> {
+        if self.gave_up {
+            return None;
+        }
         self.tried.calls += 1;
-        self.stage.host.call(PLUGIN, call).await.ok()
+        let began = Instant::now();
+        let reply = self.stage.host.call(PLUGIN, call).await.ok();
+        self.gave_up = began.elapsed() > TOO_LONG;
+        reply
     }
 
     fn hold(&mut self, rule: &str, what: &str, schema: &Value, value: &Value) {
