@@ -208,7 +208,8 @@ static exedra_status create(const exedra_host *host, exedra_slice settings, exed
 #endif
   rude *r = calloc(1, sizeof *r);
 #ifdef MEMORY_LEFT
-  r->last = 0 & (uint64_t)(uintptr_t)strcpy(malloc(4096), "lost");
+  static void *volatile lost;
+  lost = malloc(4096);
 #endif
   r->host = shared = host;
   r->socket = host->get_extension(host, exedra_slice_of(EXEDRA_SOCKET));

@@ -2,9 +2,10 @@
 //! the plugin does to its process, the report on disk says how far it was.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -167,7 +168,7 @@ async fn life(desk: &Desk, spec: &PluginSpec, runtime: &Handle) -> bool {
     let goes_on = !tour.gave_up;
     desk.take(tour);
     desk.say("quiesce and destroy");
-    stage.end(PATIENCE).await;
+    end(stage).await;
     goes_on
 }
 
@@ -181,26 +182,29 @@ async fn two_at_once(desk: &Desk, spec: &PluginSpec, runtime: &Handle) {
     tokio::join!(first.go(), second.go());
     desk.say("destroy of one of two instances");
     drop((first, second));
-    two.end(PATIENCE).await;
+    end(two).await;
     let say = |what: &str| desk.say(&format!("{what}, after another instance was destroyed"));
     let mut tour = Tour::new(&one, &say);
     tour.go().await;
     desk.take(tour);
     desk.say("quiesce and destroy");
-    one.end(PATIENCE).await;
+    end(one).await;
+}
+
+async fn end(stage: Stage) {
+    aside(move || stage.end(PATIENCE)).await;
 }
 
 async fn begin(desk: &Desk, spec: &PluginSpec, runtime: &Handle) -> Option<Stage> {
     desk.say("create and start");
     let (spec, runtime, folder) = (spec.clone(), runtime.clone(), desk.folder.clone());
-    let begun = tokio::task::spawn_blocking(move || Stage::begin(spec, &folder, &runtime)).await;
-    match begun {
-        Ok(Ok(stage)) => return Some(stage),
-        Ok(Err(Stillborn::Manifest(why))) => desk.find(Weight::Problem, "manifest-refused", why),
-        Ok(Err(Stillborn::Life(error))) => {
+    match aside(move || Stage::begin(spec, &folder, &runtime)).await {
+        Some(Ok(stage)) => return Some(stage),
+        Some(Err(Stillborn::Manifest(why))) => desk.find(Weight::Problem, "manifest-refused", why),
+        Some(Err(Stillborn::Life(error))) => {
             desk.find(Weight::Problem, "does-not-start", plugins::said(&error))
         }
-        Err(error) => desk.find(Weight::Problem, "does-not-start", error.to_string()),
+        None => desk.find(Weight::Problem, "does-not-start", "no thread can be had to start it".to_owned()),
     }
     None
 }
@@ -226,23 +230,22 @@ fn leaks(desk: &Desk, left: &[u64]) {
     }
 }
 
-/// Waits until the threads of a life have ended, or some will not; gives the names of those that go on.
-async fn settle(before: &BTreeSet<String>) -> Vec<String> {
+/// Waits until the threads of a life have ended, or some will not; gives the names of those that go on. The hub's own
+/// threads all end with it, and a name says nothing: a thread has that of the one that made it until it takes another.
+async fn settle(before: &Threads) -> Vec<String> {
     let until = Instant::now() + THREADS_END;
     loop {
-        let now = threads();
-        let names = now.difference(before).filter_map(|thread| thread.split_once(' ').map(|(_, name)| name));
-        let names: Vec<&str> = names.filter(|name| !name.starts_with("tokio")).collect();
-        if names.is_empty() || Instant::now() > until {
-            let theirs = names.into_iter().filter(|name| !name.starts_with("plugins-"));
-            return theirs.map(str::to_owned).collect();
+        let mut now = threads();
+        now.retain(|number, _| !before.contains_key(number));
+        if now.is_empty() || Instant::now() > until {
+            return now.into_values().collect();
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
 /// Says whether threads of the plugin's own go on although it has been destroyed.
-async fn stragglers(desk: &Desk, before: &BTreeSet<String>) -> bool {
+async fn stragglers(desk: &Desk, before: &Threads) -> bool {
     desk.say("waiting for threads to end");
     let names = settle(before).await;
     if !names.is_empty() {
@@ -254,12 +257,23 @@ async fn stragglers(desk: &Desk, before: &BTreeSet<String>) -> bool {
     !names.is_empty()
 }
 
-/// The threads of this process: number and name.
-fn threads() -> BTreeSet<String> {
+/// The threads of this process by their numbers, and their names.
+type Threads = BTreeMap<String, String>;
+
+fn threads() -> Threads {
     let each = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
     each.filter_map(|task| {
         let name = fs::read_to_string(task.path().join("comm")).ok()?;
-        Some(format!("{} {}", task.file_name().to_string_lossy(), name.trim()))
+        Some((task.file_name().to_string_lossy().into_owned(), name.trim().to_owned()))
     })
     .collect()
+}
+
+/// Does what blocks on a thread that ends with it.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, done) = tokio::sync::oneshot::channel();
+    let started = thread::Builder::new().name("check".to_owned()).spawn(move || sender.send(work()).is_ok());
+    let done = done.await.ok();
+    let _ = started.map(thread::JoinHandle::join); // it has said all there is
+    done
 }

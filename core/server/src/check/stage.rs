@@ -109,17 +109,11 @@ impl Stage {
         Ok(Client { conn, reads })
     }
 
-    /// Takes the plugin down: every connection ends, then it is quiesced and destroyed.
-    pub(super) async fn end(self, patience: Duration) {
+    /// Takes the plugin down: every connection ends, then it is quiesced and destroyed. Blocks.
+    pub(super) fn end(self, patience: Duration) {
         self.hub.disconnect_all(CloseReason::TransportLost);
-        let Self { hub, host, runs, .. } = self;
-        let stopped = tokio::task::spawn_blocking(move || {
-            host.stop(patience);
-            drop(hub);
-        });
-        let _ = stopped.await;
-        runs.abort();
-        let _ = runs.await;
+        self.runs.abort();
+        self.host.stop(patience);
     }
 }
 
