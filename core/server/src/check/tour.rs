@@ -219,7 +219,9 @@ impl<'a> Tour<'a> {
         let heard = std::mem::take(&mut *self.stage.heard.lock());
         for (event, args) in heard {
             // Who takes any event may pass any event on.
-            let relayed = event == ANY && manifest.events.iter().any(|event| event.name == "*");
+            let takes_any = manifest.events.iter().any(|event| event.name == "*")
+                || manifest.injects.iter().any(|inject| inject.event == "*");
+            let relayed = event == ANY && takes_any;
             match manifest.emits.iter().find(|emit| emit.name == event) {
                 None if relayed => {}
                 None => {

@@ -63,8 +63,9 @@ test("a project in Rust", LONG, async (t) => {
   mkdirSync(target, { recursive: true });
   symlinkSync(target, path.join(project, "target"));
   copyFileSync(path.join(ROOT, "Cargo.lock"), path.join(project, "Cargo.lock"));
-  await step(project, "cargo", "test", "--release", "--offline", "--quiet");
   await step(project, "cargo", "build", "--release", "--offline", "--quiet");
+  // Its tests are the example's under another name, and need the whole hub to be built for them: the long form.
+  if (process.env.EXEDRA_SOAK) await step(project, "cargo", "test", "--release", "--offline", "--quiet");
   const library = "target/release/liblunch_poll.so";
   chmodSync(path.join(project, library), 0o755);
   assert.equal(await step(project, exedra(), "plugin", "check", library, "-c", "plugin.toml"), "");
