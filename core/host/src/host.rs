@@ -49,6 +49,9 @@ pub(crate) struct Running {
     pub(crate) generation: u32,
 }
 
+/// The plugin's name, and the metric's.
+type MetricName = (String, String);
+
 /// How far the host is.
 pub(crate) enum Stage {
     Loading(Vec<Loaded>),
@@ -70,7 +73,7 @@ pub struct Host {
     /// Taken while a plugin is replaced or added: one after another.
     pub(crate) changing: Mutex<()>,
     /// Metrics that plugins have declared; a later version that declares the same goes on with it.
-    metrics: Mutex<HashMap<(String, String), (Metric, Arc<OwnMetric>)>>,
+    metrics: Mutex<HashMap<MetricName, (Metric, Arc<OwnMetric>)>>,
     /// Why the executor or the watchdog could not be started whole.
     no_threads: Mutex<Option<io::Error>>,
     _watchdog: Option<Watchdog>,

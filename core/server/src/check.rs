@@ -107,7 +107,7 @@ fn wait(child: &mut Child, folder: &Path) -> Result<Ended, Failure> {
             let _ = child.wait();
             return Ok(Ended::Silent);
         }
-        thread::sleep(Duration::from_millis(10));
+        thread::park_timeout(Duration::from_millis(10));
     }
 }
 
