@@ -56,8 +56,8 @@ impl Instance {
     pub(crate) async fn call(admitted: Admitted, call: Call) -> Result<Reply, Refusal> {
         let this = &*admitted;
         let (kind, expects, deadline) = (call.kind(), Expects::of(&call), this.deadline_of(&call));
-        let began = Instant::now();
-        let mut open = Open::new(this)?;
+        let mut open = Open::new(this, kind, deadline)?;
+        let began = open.began;
         let outcome = match this.tell(open.number, call)? {
             Returned::Finished(status, answer) => {
                 ledger::call_returned(this, open.number, kind);
@@ -66,9 +66,6 @@ impl Instance {
             Returned::Pending => this.parked(open.number, deadline).await,
         };
         open.finished = matches!(outcome, Outcome::Answered(..));
-        if !open.finished {
-            ledger::call_over(this, open.number, matches!(outcome, Outcome::TimedOut), kind);
-        }
         drop(open);
         this.judge(kind, expects, began.elapsed(), outcome)
     }
@@ -188,6 +185,9 @@ impl Instance {
     }
 }
 
+/// What timers may be early by.
+const TICK: Duration = Duration::from_millis(5);
+
 /// The statuses that a call may end with.
 const KNOWN: [i32; 17] = [0, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -13, -14, -15, -99];
 
@@ -201,15 +201,18 @@ struct Open<'a> {
     number: CallId,
     /// Whether the plugin ended it; else it is told to let go.
     finished: bool,
+    kind: Kind,
+    began: Instant,
+    deadline: Duration,
 }
 
 impl<'a> Open<'a> {
-    fn new(instance: &'a Arc<Instance>) -> Result<Self, Refusal> {
+    fn new(instance: &'a Arc<Instance>, kind: Kind, deadline: Duration) -> Result<Self, Refusal> {
         let number = instance.calls.open();
         let number =
             number.ok_or_else(|| Refusal::new(Code::Busy, "the plugin has too many calls under way"))?;
         ledger::call_opened(instance, number);
-        Ok(Self { instance, number, finished: false })
+        Ok(Self { instance, number, finished: false, kind, began: Instant::now(), deadline })
     }
 }
 
@@ -219,6 +222,9 @@ impl Drop for Open<'_> {
         if self.finished {
             return;
         }
+        // Whoever waited has a timer too, and may have been the first to give up.
+        let late = self.began.elapsed() + TICK >= self.deadline;
+        ledger::call_over(self.instance, self.number, late, self.kind);
         tasks.into_iter().for_each(|task| self.instance.tasks.cancel(task));
         if self.instance.executor.is_here() {
             self.instance.cancel(self.number);

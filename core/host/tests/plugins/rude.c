@@ -209,7 +209,7 @@ static exedra_status create(const exedra_host *host, exedra_slice settings, exed
   rude *r = calloc(1, sizeof *r);
 #ifdef MEMORY_LEFT
   static void *volatile lost;
-  lost = malloc(4096);
+  if (!(lost = malloc(4096)) || !lost) return EXEDRA_E_INTERNAL;
 #endif
   r->host = shared = host;
   r->socket = host->get_extension(host, exedra_slice_of(EXEDRA_SOCKET));
