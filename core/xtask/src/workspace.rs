@@ -101,10 +101,14 @@ impl Workspace {
         Ok(())
     }
 
-    /// `cargo build --release` of the hub, every plugin and the Rust publisher that the end-to-end tests run.
+    /// `cargo build --release` of the hub, every plugin and what else the end-to-end tests run: the Rust publisher and
+    /// the plugin of the load tests.
     pub(crate) fn release_command(&self) -> Command {
         let mut command = self.cargo();
-        command.args(["build", "--release", "-p", "exedra", "-p", "exedra-detection-engine"]);
+        command.args(["build", "--release", "-p", "exedra"]);
+        for package in ["exedra-detection-engine", "exedra-bench-plugin"] {
+            command.args(["-p", package]);
+        }
         for plugin in &self.plugins {
             command.args(["-p", plugin]);
         }
