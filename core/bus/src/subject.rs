@@ -18,24 +18,31 @@ const MAX_REPLY: usize = 1024;
 /// # Errors
 /// [`BusError::TooLarge`] when it takes more than [`MAX_TOKEN`] bytes.
 pub fn encode(name: &str) -> Result<String, BusError> {
+    let mut token = String::with_capacity(name.len().min(MAX_TOKEN));
+    push_token(&mut token, name)?;
+    Ok(token)
+}
+
+/// Adds a name to a subject, as [`encode`] writes it.
+fn push_token(subject: &mut String, name: &str) -> Result<(), BusError> {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
-    if name.is_empty() {
-        return Ok("=".to_owned());
-    }
     if name.len() > MAX_TOKEN {
         return Err(BusError::TooLarge);
     }
-    let mut token = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if is_plain(byte) {
-            token.push(char::from(byte));
-        } else {
-            token.push('=');
-            token.push(char::from(HEX[usize::from(byte >> 4)]));
-            token.push(char::from(HEX[usize::from(byte & 15)]));
-        }
+    let start = subject.len();
+    let mut rest = name.as_bytes();
+    while let Some(at) = rest.iter().position(|&byte| !is_plain(byte)) {
+        subject.extend(rest[..at].iter().copied().map(char::from));
+        let byte = rest[at];
+        subject.extend(['=', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
+        rest = &rest[at + 1..];
     }
-    if token.len() > MAX_TOKEN { Err(BusError::TooLarge) } else { Ok(token) }
+    match rest.len() == name.len() {
+        true if name.is_empty() => subject.push('='),
+        true => subject.push_str(name),
+        false => subject.extend(rest.iter().copied().map(char::from)),
+    }
+    if subject.len() - start > MAX_TOKEN { Err(BusError::TooLarge) } else { Ok(()) }
 }
 
 /// The name of a token; `None` unless [`encode`] makes exactly this token of it.
@@ -155,14 +162,12 @@ impl Subjects {
     /// # Errors
     /// [`BusError::TooLarge`] when a name is too long.
     pub fn address(&self, address: &Address) -> Result<String, BusError> {
-        let room = |place: &Place| Ok(format!("{}.{}", encode(&place.plugin)?, encode(&place.room)?));
-        let rest = match address {
-            Address::Kept(place) => format!("room.{}.kept", room(place)?),
-            Address::Passing(place) => format!("room.{}.passing", room(place)?),
-            Address::Session(session) => format!("events.{}", encode(session)?),
-            Address::Node(node) => format!("node.{node}"),
-        };
-        Ok(format!("{}cluster.{rest}", self.prefix))
+        match address {
+            Address::Kept(place) => self.of_room(place, ".kept"),
+            Address::Passing(place) => self.of_room(place, ".passing"),
+            Address::Session(session) => Ok(format!("{}cluster.events.{}", self.prefix, encode(session)?)),
+            Address::Node(node) => Ok(format!("{}cluster.node.{node}", self.prefix)),
+        }
     }
 
     /// All parcels for a room.
@@ -170,7 +175,21 @@ impl Subjects {
     /// # Errors
     /// [`BusError::TooLarge`] when a name is too long.
     pub fn room(&self, place: &Place) -> Result<String, BusError> {
-        Ok(format!("{}cluster.room.{}.{}.*", self.prefix, encode(&place.plugin)?, encode(&place.room)?))
+        self.of_room(place, ".*")
+    }
+
+    /// Made for every room message, so without a format and in one piece.
+    fn of_room(&self, place: &Place, end: &str) -> Result<String, BusError> {
+        const KIND: &str = "cluster.room.";
+        let length = self.prefix.len() + KIND.len() + place.plugin.len() + 1 + place.room.len() + end.len();
+        let mut subject = String::with_capacity(length);
+        subject.push_str(&self.prefix);
+        subject.push_str(KIND);
+        push_token(&mut subject, &place.plugin)?;
+        subject.push('.');
+        push_token(&mut subject, &place.room)?;
+        subject.push_str(end);
+        Ok(subject)
     }
 
     /// All parcels that are kept, as patterns.
@@ -231,7 +250,7 @@ impl Subjects {
         let mut subject = format!("{}{kind}", self.prefix);
         for name in names {
             subject.push('.');
-            subject.push_str(&encode(name)?);
+            push_token(&mut subject, name)?;
         }
         Ok(subject)
     }

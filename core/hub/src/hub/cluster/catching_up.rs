@@ -90,6 +90,9 @@ impl Hub {
     /// A parcel as it comes: handed on, or left to wait. One that does not follow the last of its sender says that
     /// something was missed.
     pub(super) fn take_new(self: &Arc<Self>, united: &United, key: &RoomKey, parcel: Parcel) {
+        if parcel.number == 0 && self.parts.limits.recovery.is_none() {
+            return self.deliver_parcel(key, parcel); // nothing ever waits
+        }
         let parcel = {
             let mut rooms = united.interests.rooms.lock();
             let Some(room) = rooms.get_mut(key) else { return }; // it has been left meanwhile
