@@ -34,7 +34,11 @@ fn push_token(subject: &mut String, name: &str) -> Result<(), BusError> {
     while let Some(at) = rest.iter().position(|&byte| !is_plain(byte)) {
         subject.extend(rest[..at].iter().copied().map(char::from));
         let byte = rest[at];
-        subject.extend(['=', char::from(HEX[usize::from(byte >> 4)]), char::from(HEX[usize::from(byte & 15)])]);
+        subject.extend([
+            '=',
+            char::from(HEX[usize::from(byte >> 4)]),
+            char::from(HEX[usize::from(byte & 15)]),
+        ]);
         rest = &rest[at + 1..];
     }
     match rest.len() == name.len() {
