@@ -10,8 +10,13 @@ import path from "node:path";
 import { test } from "node:test";
 
 import { DEPLOY, files, seconds, setting, shipped, unpinned, withoutComments, yaml } from "./harness/deploy.mjs";
-import { exedra, ROOT } from "./harness/hub.mjs";
+import { newMeeting } from "./harness/client.mjs";
+import { SHARED } from "./harness/cluster.mjs";
+import { exedra, Hub, MEETINGS, ROOT } from "./harness/hub.mjs";
+import { openService, startNats } from "./harness/nats.mjs";
 import { run, tool } from "./harness/process.mjs";
+import { mint } from "./harness/tokens.mjs";
+import { until } from "./harness/wait.mjs";
 
 /** What the hub may take after `server.drain`: core/server/src/app.rs and drain.rs. */
 const AFTER_DRAIN = 25;
@@ -159,4 +164,22 @@ test("Kubernetes patches fit", async () => {
   const { metadata } = await only(`${at}/configmap.yaml`);
   assert.deepEqual(metadata, base.metadata, "it takes the place of the other");
   assert.ok(shipped("README.md").includes("--from-file=nats-password"), "the README makes the password's secret");
+});
+
+test("shipped users are enough for a node", { timeout: 60_000 }, async (t) => {
+  const conf = `${inRepository("config/nats.conf").replace(/^(listen|http|.*store_dir):.*$/gm, "")}\n${inRepository("config/nats-users.conf")}`;
+  const env = { HUB_PASSWORD: "hub-1e5", PUBLISHER_PASSWORD: "publisher-1", CONSUMER_PASSWORD: "consumer-1" };
+  const nats = await startNats(t, { conf, env });
+  const hub = new Hub();
+  t.after(() => hub.stop());
+  const file = path.join(hub.dir, "password");
+  writeFileSync(file, env.HUB_PASSWORD, { mode: 0o600 });
+  const recovery = { "socketio.recovery": { window: "1m" } };
+  hub.configure({ ...MEETINGS, ...SHARED, ...recovery, nats: { url: nats.url, user: "hub", password_file: file }, cluster: { enabled: true } });
+  await hub.start();
+  const publisher = await openService(t, nats, [], { user: "publisher", pass: env.PUBLISHER_PASSWORD });
+  const meeting = await newMeeting(hub, mint("dora"), ["ann"]);
+  const ask = () => publisher.request(`exedra.in.meetings.${meeting}.phase`, { phase: "voting", status: "active" });
+  await until(async () => (await ask().catch(() => ({}))).ok, { within: 20_000, what: "an injected event to be taken" });
+  assert.deepEqual(hub.program.lines.filter((line) => /permission/i.test(line)), []);
 });
