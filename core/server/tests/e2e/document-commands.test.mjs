@@ -63,7 +63,7 @@ async function scene(t) {
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const nats = await startNats(t);
   const plugins = Object.fromEntries(PLUGINS.map((name) => [`plugins.${name}`, { enabled: true }]));
-  const hub = await startHub(t, { ...DEMO, ...plugins, nats: { url: nats.url }, admin: { listen: "127.0.0.1:0", token: ADMIN_TOKEN } });
+  const hub = await startHub(t, { ...plugins, auth: DEMO.auth, nats: { url: nats.url }, admin: { listen: "127.0.0.1:0", token: ADMIN_TOKEN } });
   const token = await mintByCli(hub, "ann", "Ann");
   const made = await rest(hub, "POST", "/meetings", { token, body: { meetingId: "8f3a", participantIds: ["ann"] } });
   assert.equal(made.status, 201, "the meeting that the documents speak of");
