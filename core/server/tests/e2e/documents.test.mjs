@@ -46,7 +46,7 @@ const ELSEWHERE = new Map(
     "examples/publishers/node/README.md: npm install": INSTALLS,
     "examples/publishers/python/README.md: python3 -m venv venv": INSTALLS,
     "examples/publishers/rust/README.md: cargo build --release -p exedra-detection-engine": INSTALLS,
-    "plugins/README.md: cargo build --release -p exedra-greeter": BUILDS,
+    "plugins/README.md: cargo build --release -p exedra-greeter": "is for the plugin that the reader has written by then",
   }),
 );
 
