@@ -1,5 +1,6 @@
 // Commands in documents: every block of shell in a README or in the book is run as it stands, beside a hub and a
-// nats-server, or stands in one closed list with the reason why not. A block that is neither fails.
+// nats-server, or stands in one closed list with the reason why not. A block that is neither fails. Lines for front ends
+// are run too, and settings are shown to the hub.
 // Needs: Nats, Python.
 
 import assert from "node:assert/strict";
@@ -14,7 +15,8 @@ import { blocksOf, filesOf } from "./harness/documents.mjs";
 import { DEMO, mintByCli, ROOT, startHub } from "./harness/hub.mjs";
 import { startNats } from "./harness/nats.mjs";
 import { PLUGINS } from "./harness/traffic.mjs";
-import { run, tool } from "./harness/process.mjs";
+import { Program, run, tool } from "./harness/process.mjs";
+import { until } from "./harness/wait.mjs";
 
 const SHELL = path.join(path.dirname(fileURLToPath(import.meta.url)), "harness/shell");
 const ADMIN_TOKEN = "e2e-admin-token-of-32-bytes-or-so";
@@ -99,14 +101,15 @@ async function scene(t) {
   };
   const places = (text) =>
     text.replaceAll("127.0.0.1:3000", hub.url.replace("http://", "")).replaceAll("127.0.0.1:9464", admin).replaceAll("nats://127.0.0.1:4222", nats.url);
-  return (text) => run("bash", ["-euo", "pipefail", "-c", places(text)], { cwd: work, env });
+  const shell = (text) => run("bash", ["-euo", "pipefail", "-c", places(text)], { cwd: work, env });
+  return { shell, places, dir, token };
 }
 
 test("every block is run or has a reason", { timeout: 300_000 }, async (t) => {
   const { here, stale } = sorted(blocksOf(ROOT, "sh"), ELSEWHERE);
   assert.deepEqual(stale, []);
   assert.ok(here.length > 15, "most blocks of the book are run");
-  const shell = await scene(t);
+  const { shell } = await scene(t);
   const failed = [];
   for (const { name, line, text } of here) {
     const said = await shell(text);
@@ -114,6 +117,54 @@ test("every block is run or has a reason", { timeout: 300_000 }, async (t) => {
     await shell("exedra plugin enable hangouts"); // a block may have turned it off
   }
   assert.equal(failed.length, 0, failed.join("\n\n"));
+});
+
+/** Lines for front ends: which of a document's, what they take for given, and what they print when they work. */
+const GIVEN = 'const token = process.env.USER_TOKEN, meetingId = "8f3a";\n';
+const FRONT_ENDS = [
+  { name: "README.md", at: 0, given: GIVEN, works: ["true"] },
+  { name: "examples/book/src/quick-start/front-end.md", at: 0, given: GIVEN, works: ["new", "true"] },
+  {
+    name: "examples/book/src/quick-start/front-end.md",
+    at: 1,
+    given: 'import { io } from "socket.io-client";\nimport WebSocket from "ws";\n',
+    rest: 'lobby.on("connect", () => console.log("lobby"));\nlink.onopen = () => console.log("link");\n',
+    works: ["lobby", "link"],
+  },
+];
+
+test("lines for front ends work", { timeout: 60_000 }, async (t) => {
+  const { places, dir, token } = await scene(t);
+  symlinkSync(path.join(SHELL, "../../node_modules"), path.join(dir, "node_modules"));
+  const blocks = blocksOf(ROOT, "js");
+  for (const [number, { name, at, given, rest = "", works }] of FRONT_ENDS.entries()) {
+    const block = blocks.filter((one) => one.name === name)[at];
+    assert.ok(block, `${name} has lines`);
+    const file = path.join(dir, `front-end-${number}.mjs`);
+    writeFileSync(file, given + places(block.text) + rest);
+    const program = new Program(process.execPath, [file], { env: { USER_TOKEN: token } });
+    t.after(() => program.end());
+    const working = () => works.every((word) => program.lines.includes(word));
+    await until(() => working() || program.ended, { what: () => `${name}: ${works}\n${program.log()}` });
+    assert.ok(working(), `${name}:${block.line}\n${program.log()}`);
+  }
+  const known = (one) => FRONT_ENDS.some(({ name }) => name === one.name) || one.name === "examples/publishers/README.md";
+  assert.deepEqual(blocks.filter((one) => !known(one)).map(({ key }) => key), [], "all lines are run, here or in e2e-commands");
+});
+
+test("settings in documents are known", { timeout: 60_000 }, async (t) => {
+  const { shell, dir } = await scene(t);
+  // `greeter` is the reader's own plugin: all but its file is looked at.
+  const errors = async (text) => {
+    writeFileSync(path.join(dir, "block.toml"), text);
+    const { stderr } = await shell(`exedra config show -c '${path.join(dir, "block.toml")}' || true`);
+    return stderr.split("\n").filter((line) => line.startsWith("error: ") && !line.startsWith("error: plugins.greeter.library: there is no file"));
+  };
+  const settings = blocksOf(ROOT, "toml").filter(({ text }) => /^\[/m.test(text));
+  assert.ok(settings.length >= 4, "there are settings");
+  for (const { name, line, text } of settings) assert.deepEqual(await errors(text), [], `${name}:${line}`);
+  const found = (await errors("[cluster]\nenabld = true\n[plugins.greeter]\nenabeld = true\n")).join("\n");
+  for (const word of ["enabld", "enabeld"]) assert.match(found, new RegExp(word), "a misspelt setting is found");
 });
 
 test("other words for a shell are not used", () => {
@@ -124,7 +175,7 @@ test("other words for a shell are not used", () => {
 test("wrong blocks are found out", { timeout: 60_000 }, async (t) => {
   const blocks = [{ key: "a: x" }, { key: "a: new" }];
   assert.deepEqual(sorted(blocks, new Map([["a: x", "why"], ["a: gone", "why"]])), { here: [blocks[1]], stale: ["no block begins so: a: gone"] });
-  const shell = await scene(t);
+  const { shell } = await scene(t);
   for (const text of [
     "exedra config chek",
     "exedra config check -c config/none.toml\ntrue",
