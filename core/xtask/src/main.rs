@@ -2,7 +2,8 @@
 //!
 //! `run` shows the hub at work, `cluster` several as one, `test` runs every test there is and installs what it needs,
 //! `soak` runs the long forms, `fuzz` looks for inputs that break the hub, `bench` measures it beside others,
-//! `dashboards` writes the Grafana dashboards, `suites` runs the official protocol suites from folders the caller has.
+//! `dashboards` writes the Grafana dashboards, `book` the book's configuration reference, `suites` runs the official
+//! protocol suites from folders the caller has.
 //! Nothing of the hub is linked in: what is tested is what people run.
 
 #![allow(clippy::print_stdout, reason = "a command-line tool answers on stdout")]
@@ -10,6 +11,7 @@
 mod archive;
 mod bench;
 mod beside;
+mod book;
 mod cluster;
 mod dashboards;
 mod demo;
@@ -72,6 +74,12 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Write the configuration reference of examples/book from config/exedra.schema.json
+    Book {
+        /// Write nothing; fail when the committed page differs
+        #[arg(long)]
+        check: bool,
+    },
     /// Run the official Engine.IO and Socket.IO protocol suites, unmodified, from folders given here
     Suites {
         /// Folder of the Engine.IO v4 suite (with package.json and test-suite.js)
@@ -112,6 +120,7 @@ fn chore(chore: Chore) -> anyhow::Result<ExitCode> {
         Chore::Fuzz(fuzz) => fuzz::run(&workspace, &fuzz),
         Chore::Bench(bench) => bench::run(&workspace, &bench),
         Chore::Dashboards { check } => dashboards::run(&workspace, check),
+        Chore::Book { check } => book::run(&workspace, check),
         Chore::Suites { engineio, socketio } => {
             suites::run(&workspace, engineio.as_deref(), socketio.as_deref())
         }
