@@ -169,8 +169,9 @@ typedef struct {
   /* [any] Writes the manifest (JSON, `core/hub/src/manifest.rs` lists the fields) for the given settings into
    * `out->payload`. No instance is needed. A failure says in `out->meta` what is wrong with the settings. */
   exedra_status (*describe)(exedra_slice settings_json, exedra_result *out);
-  /* [once] Makes an instance. `host` stays valid until destroy returns. On failure `out->meta` says why and
-   * `plugin` is left alone. */
+  /* [once] Makes an instance. `host` stays valid until destroy returns, and is this instance's alone: a reload makes and
+   * starts a new instance before the old one is quiesced, of the same library where only settings have changed.
+   * On failure `out->meta` says why and `plugin` is left alone. */
   exedra_status (*create)(const struct exedra_host *host, exedra_slice settings_json, exedra_plugin *plugin,
                           exedra_result *out);
 } exedra_entry;

@@ -1,6 +1,6 @@
 //! The plugins of a hub with their schemas under one roof: what every document is written from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use exedra_hub::{
     hub::Install,
@@ -48,7 +48,7 @@ impl Catalog {
         bundle.add("Taken", taken());
         let mut plugins = plugins.to_vec();
         for plugin in &mut plugins {
-            take(&mut bundle, &mut plugin.manifest);
+            take(&mut bundle, Arc::make_mut(&mut plugin.manifest));
         }
         Self { plugins, defs: bundle.defs }
     }

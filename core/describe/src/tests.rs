@@ -116,8 +116,11 @@ fn hub_and_its_refusals_are_described() {
 
 #[test]
 fn configuration_takes_precedence() {
-    let plugin =
-        Install { manifest: greeter(), namespace: Some("/elsewhere".into()), auth: Some(AuthMode::None) };
+    let plugin = Install {
+        manifest: greeter().into(),
+        namespace: Some("/elsewhere".into()),
+        auth: Some(AuthMode::None),
+    };
     let document: Value = serde_json::from_str(&document(Format::AsyncApi, &facts(), &[plugin])).unwrap();
     let channel = &document["channels"]["socketio_elsewhere"];
     assert_eq!((&channel["address"], &channel["x-socketio"]["auth"]), (&json!("/elsewhere"), &json!("none")));

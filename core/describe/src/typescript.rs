@@ -220,7 +220,7 @@ fn routes(text: &mut String, catalog: &Catalog) {
 fn services(text: &mut String, catalog: &Catalog) {
     let (mut injected, mut told, mut methods) = (String::new(), String::new(), String::new());
     let of = |schema: Option<&Value>| schema.map_or_else(|| "unknown".to_owned(), |schema| ty(schema, 1));
-    for Manifest { name, injects, outs, rpcs, .. } in catalog.plugins.iter().map(|plugin| &plugin.manifest) {
+    for Manifest { name, injects, outs, rpcs, .. } in catalog.plugins.iter().map(|plugin| &*plugin.manifest) {
         for one in injects.iter().filter(|one| one.event != "*") {
             let body = if one.body_type.is_some() { "Binary".to_owned() } else { of(one.schema.as_ref()) };
             comment(&mut injected, "  ", &one.description);

@@ -7,6 +7,8 @@ use std::{ffi::c_void, mem::size_of, panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use exedra_abi::{RawResult, Slice, Status};
 
+use crate::logbook;
+
 /// Results up to this size are copied, so that the plugin's memory is free again at once.
 const COPY_UP_TO: usize = 16 << 10;
 /// The largest result that is taken; a larger one is the plugin's fault.
@@ -167,6 +169,7 @@ pub(crate) fn give(answer: Answer) -> RawResult {
     raw.n_attachments = given.slices.len();
     raw.owner = Box::into_raw(given).cast();
     raw.release = Some(release);
+    logbook::given(raw.owner as usize);
     raw
 }
 
@@ -184,7 +187,7 @@ pub(crate) unsafe fn fill(out: *mut RawResult, answer: Answer) -> Result<Status,
 }
 
 unsafe extern "C" fn release(owner: *mut c_void) {
-    if owner.is_null() {
+    if owner.is_null() || !logbook::released(owner as usize) {
         return;
     }
     // SAFETY: `give` made it from a box, and the contract says that it is released once.

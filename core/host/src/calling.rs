@@ -4,10 +4,7 @@
 
 use std::{
     future::poll_fn,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -26,15 +23,25 @@ use crate::{
     executor::Kind,
     gate::Phase,
     instance::Instance,
+    logbook,
     reach::Within,
 };
 
-/// A call that was let in; dropping it lets the next one in.
-struct Admitted<'a>(&'a AtomicUsize);
+/// A call that was let in, and by which instance; dropping it lets the next one in. An instance that is being taken
+/// down still makes the calls that it has let in.
+pub(crate) struct Admitted(Arc<Instance>);
 
-impl Drop for Admitted<'_> {
+impl std::ops::Deref for Admitted {
+    type Target = Arc<Instance>;
+
+    fn deref(&self) -> &Arc<Instance> {
+        &self.0
+    }
+}
+
+impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
+        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -46,22 +53,26 @@ enum Outcome {
 }
 
 impl Instance {
-    /// Makes one call. Must run on the executor.
-    pub(crate) async fn call(self: Arc<Self>, call: Call) -> Result<Reply, Refusal> {
-        let _admitted = self.admit(&call)?;
-        let (kind, expects, deadline) = (call.kind(), Expects::of(&call), self.deadline_of(&call));
-        let began = Instant::now();
-        let mut open = Open::new(&self)?;
-        let outcome = match self.tell(open.number, call)? {
-            Returned::Finished(status, answer) => Outcome::Answered(status, answer),
-            Returned::Pending => self.parked(open.number, deadline).await,
+    /// Makes one call that was let in. Must run on the executor.
+    pub(crate) async fn call(admitted: Admitted, call: Call) -> Result<Reply, Refusal> {
+        let this = &*admitted;
+        let (kind, expects, deadline) = (call.kind(), Expects::of(&call), this.deadline_of(&call));
+        let mut open = Open::new(this, kind, deadline)?;
+        let began = open.began;
+        let outcome = match this.tell(open.number, call)? {
+            Returned::Finished(status, answer) => {
+                logbook::call_returned(this, open.number, kind);
+                Outcome::Answered(status, answer)
+            }
+            Returned::Pending => this.parked(open.number, deadline).await,
         };
         open.finished = matches!(outcome, Outcome::Answered(..));
         drop(open);
-        self.judge(kind, expects, began.elapsed(), outcome)
+        this.judge(kind, expects, began.elapsed(), outcome)
     }
 
-    fn admit(&self, call: &Call) -> Result<Admitted<'_>, Refusal> {
+    /// Lets a call in, or says why not.
+    pub(crate) fn admit(self: &Arc<Self>, call: &Call) -> Result<Admitted, Refusal> {
         match self.gate.phase() {
             Phase::Running => {}
             Phase::Starting => return Err(Refusal::new(Code::Unavailable, "the plugin is starting")),
@@ -75,7 +86,7 @@ impl Instance {
             return Err(Refusal::new(Code::Unavailable, "the plugin is disabled"));
         }
         let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let admitted = Admitted(&self.in_flight);
+        let admitted = Admitted(self.clone());
         if before >= self.limit {
             return Err(Refusal::new(Code::Busy, "the plugin has too many calls under way"));
         }
@@ -83,9 +94,11 @@ impl Instance {
     }
 
     fn tell(&self, number: CallId, call: Call) -> Result<Returned, Refusal> {
-        let running = |phase| phase == Phase::Running;
-        let Some(_inside) = self.enter(call.kind(), running) else { return Err(stopping()) };
+        let Some(_inside) = self.enter(call.kind(), Phase::polls) else { return Err(stopping()) };
         let _reach = Within::of(&call);
+        if let Call::Disconnect { conn, .. } = &call {
+            logbook::told_gone(self, conn.id.0);
+        }
         let returned = dispatch::dispatch(self, number, &call);
         if let Call::Disconnect { conn, .. } = &call {
             self.contexts.forget(conn.id);
@@ -136,6 +149,9 @@ impl Instance {
             }
             Outcome::GivenUp => ("refused", Err(stopping())),
             Outcome::Answered(status, answer) => {
+                if !KNOWN.contains(&status.0) {
+                    logbook::bad_answer(kind, &format!("{} is no status of exedra.h", status.0));
+                }
                 if status == Status::PANICKED {
                     self.panicked(kind, &entry::said(&answer.meta, status));
                 }
@@ -148,6 +164,7 @@ impl Instance {
                     Ok(reply) => (label, Ok(reply)),
                     Err(Some(refusal)) => (label, Err(refusal)),
                     Err(None) => {
+                        logbook::bad_answer(kind, expects.rule());
                         tracing::warn!(plugin = &*self.name, kind, "a plugin's answer breaks the contract");
                         let refusal =
                             Refusal::new(Code::Internal, "the plugin gave an answer that cannot be read");
@@ -170,6 +187,12 @@ impl Instance {
     }
 }
 
+/// What timers may be early by.
+const TICK: Duration = Duration::from_millis(5);
+
+/// The statuses that a call may end with.
+const KNOWN: [i32; 17] = [0, -1, -2, -3, -4, -5, -6, -7, -8, -9, -10, -11, -12, -13, -14, -15, -99];
+
 fn stopping() -> Refusal {
     Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again")
 }
@@ -180,14 +203,18 @@ struct Open<'a> {
     number: CallId,
     /// Whether the plugin ended it; else it is told to let go.
     finished: bool,
+    kind: Kind,
+    began: Instant,
+    deadline: Duration,
 }
 
 impl<'a> Open<'a> {
-    fn new(instance: &'a Arc<Instance>) -> Result<Self, Refusal> {
+    fn new(instance: &'a Arc<Instance>, kind: Kind, deadline: Duration) -> Result<Self, Refusal> {
         let number = instance.calls.open();
         let number =
             number.ok_or_else(|| Refusal::new(Code::Busy, "the plugin has too many calls under way"))?;
-        Ok(Self { instance, number, finished: false })
+        logbook::call_opened(instance, number);
+        Ok(Self { instance, number, finished: false, kind, began: Instant::now(), deadline })
     }
 }
 
@@ -197,6 +224,9 @@ impl Drop for Open<'_> {
         if self.finished {
             return;
         }
+        // Whoever waited has a timer too, and may have been the first to give up.
+        let late = self.began.elapsed() + TICK >= self.deadline;
+        logbook::call_over(self.instance, self.number, late, self.kind);
         tasks.into_iter().for_each(|task| self.instance.tasks.cancel(task));
         if self.instance.executor.is_here() {
             self.instance.cancel(self.number);

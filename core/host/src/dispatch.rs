@@ -16,7 +16,7 @@ use crate::{
     answer::{self, Answer},
     context,
     instance::Instance,
-    ops,
+    logbook, ops,
 };
 
 /// Bytes of a plugin's own code in a refusal.
@@ -65,6 +65,7 @@ pub(crate) fn dispatch(instance: &Instance, number: CallId, call: &Call) -> Retu
     match unsafe { answer::take_filled(&out) } {
         Ok(answer) => Returned::Finished(status, answer),
         Err(fault) => {
+            logbook::bad_answer(call.kind(), &fault.to_string());
             tracing::warn!(plugin = &*instance.name, kind = call.kind(), %fault, "a plugin gave a damaged result");
             Returned::Finished(Status::INTERNAL, Answer::default())
         }
@@ -76,7 +77,7 @@ fn context_of(instance: &Instance, call: &Call) -> Bytes {
         Call::Connect { conn } | Call::Event { conn, .. } | Call::Disconnect { conn, .. } => {
             instance.contexts.of(conn)
         }
-        Call::Http { handler, request } => match instance.manifest.routes.get(*handler as usize) {
+        Call::Http { handler, request, .. } => match instance.manifest.routes.get(*handler as usize) {
             Some(route) => context::request(&route.method, &filled(route, request), request),
             None => Bytes::from_static(b"{}"),
         },
@@ -115,7 +116,7 @@ fn describe(call: &Call) -> Event {
             payload: Slice::new(meta),
             ..empty(kind::LEAVE)
         },
-        Call::Http { handler, request } => {
+        Call::Http { handler, request, .. } => {
             Event { handler: *handler, payload: Slice::new(&request.body), ..empty(kind::HTTP) }
         }
         Call::Inject { handler, room, event, payload, .. } => Event {
@@ -177,6 +178,18 @@ impl Expects {
             Call::Rpc { .. } => Self::Json,
             Call::Http { .. } => Self::Http,
             _ => Self::Nothing,
+        }
+    }
+
+    /// What an answer must be, for whoever writes one.
+    pub(crate) fn rule(self) -> &'static str {
+        match self {
+            Self::Nothing => "it needs none",
+            Self::Acknowledgement => "an acknowledgement's payload is a JSON array of arguments",
+            Self::Json => "the payload of a method's answer is JSON",
+            Self::Http => {
+                "the code is an HTTP status or 0, and meta is a JSON object of header names and values, or empty"
+            }
         }
     }
 

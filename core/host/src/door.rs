@@ -14,7 +14,7 @@ use exedra_abi::{ABI_MAJOR, ABI_MINOR, CallId, Host, OpId, RawResult, Slice, Sta
 use crate::{
     answer::{self, Answer},
     instance::Instance,
-    log, ops,
+    log, logbook, ops,
     task::{self, PluginTask, RawTask},
 };
 
@@ -87,10 +87,12 @@ unsafe extern "C" fn complete(
     let answer = catch_unwind(|| unsafe { answer::take_given(result) });
     // SAFETY: the plugin passes the table that it was given.
     unsafe {
-        ops::guarded(host, |instance| {
+        ops::guarded(host, "complete", |instance| {
+            logbook::call_completed(instance, call);
             let (status, answer) = match answer {
                 Ok(Ok(answer)) => (status, answer),
                 Ok(Err(fault)) => {
+                    logbook::bad_answer("complete", &fault.to_string());
                     tracing::warn!(plugin = &*instance.name, %fault, "a call was completed with a damaged result");
                     (Status::INTERNAL, Answer::default())
                 }
@@ -105,7 +107,7 @@ unsafe extern "C" fn complete(
 unsafe extern "C" fn spawn(host: *const Host, task: *const exedra_abi::Task, owner: CallId) -> Status {
     // SAFETY: the plugin passes the table that it was given and a task that it gives away.
     unsafe {
-        ops::guarded(host, |instance| {
+        ops::guarded(host, "spawn", |instance| {
             let raw = RawTask::read(task).ok_or(Status::INVALID)?;
             if !instance.takes_work() {
                 return Err(Status::SHUTTING_DOWN);
@@ -127,7 +129,7 @@ unsafe extern "C" fn spawn(host: *const Host, task: *const exedra_abi::Task, own
 unsafe extern "C" fn cancel(host: *const Host, op: OpId) {
     // SAFETY: the plugin passes the table that it was given.
     let _ = unsafe {
-        ops::guarded(host, |instance| {
+        ops::guarded(host, "cancel", |instance| {
             instance.operations.cancel(op);
             Ok(Status::OK)
         })

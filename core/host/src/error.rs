@@ -146,6 +146,18 @@ pub enum LoadError {
         /// What the dynamic loader said.
         reason: String,
     },
+    /// As many libraries as one process can have.
+    #[error(
+        "plugin file {} is not loaded: this process has loaded {limit} libraries, and none can be unloaded; \
+         restart the hub",
+        path.display()
+    )]
+    TooMany {
+        /// The file.
+        path: PathBuf,
+        /// How many there may be.
+        limit: usize,
+    },
     /// The entry table is not what it should be.
     #[error("the entry of plugin {plugin} is damaged: {rule}; build it against include/exedra.h")]
     BadEntry {
@@ -303,6 +315,20 @@ pub enum LoadError {
     StartPanicked {
         /// The name.
         plugin: String,
+    },
+    /// Only a running plugin can be replaced.
+    #[error("plugin {plugin} does not run in this hub")]
+    NotRunning {
+        /// The name.
+        plugin: String,
+    },
+    /// The hub cannot go by the manifest, beside those of the other plugins.
+    #[error("plugin {plugin} does not fit in: {reason}")]
+    Conflict {
+        /// The name.
+        plugin: String,
+        /// What is in the way.
+        reason: String,
     },
     /// The host has been stopped.
     #[error("the plugin host has been stopped")]

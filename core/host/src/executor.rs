@@ -48,6 +48,16 @@ thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
 }
 
+/// Whether the calling thread is in a plugin's code.
+pub(crate) fn is_visiting() -> bool {
+    DEPTH.get() > 0
+}
+
+/// Whether the calling thread is one of any executor's.
+pub(crate) fn is_thread() -> bool {
+    HERE.with(|here| here.get().is_some())
+}
+
 enum Work {
     Run(Runnable),
     Stop,
@@ -163,9 +173,12 @@ impl Executor {
         self.0.pending.load(Ordering::SeqCst) == 0
     }
 
-    /// Makes a plugin known to the watchdog; its index must be the next one.
-    pub(crate) fn watch(&self, health: Arc<Health>) {
-        self.0.plugins.write().push(health);
+    /// Makes an instance known to the watchdog, under the index that it gets. It stays known.
+    pub(crate) fn watch(&self, health: impl FnOnce(usize) -> Health) -> Arc<Health> {
+        let mut plugins = self.0.plugins.write();
+        let health = Arc::new(health(plugins.len()));
+        plugins.push(health.clone());
+        health
     }
 
     /// One look of the watchdog at every thread.
@@ -300,8 +313,8 @@ mod tests {
         }
     }
 
-    fn health() -> Arc<Health> {
-        Arc::new(Health::new(0, "echo", 5, Box::new(|_| {})))
+    fn watched(executor: &Executor) -> Arc<Health> {
+        executor.watch(|index| Health::new(index, "echo", 5, Box::new(|_| {})))
     }
 
     #[test]
@@ -317,8 +330,7 @@ mod tests {
     #[test]
     fn stuck_thread_is_replaced() {
         let executor = Executor::start(1).0;
-        let plugin = health();
-        executor.watch(plugin.clone());
+        let plugin = watched(&executor);
         let (release, wait) = crossbeam_channel::bounded::<()>(1);
         executor
             .spawn({

@@ -13,6 +13,8 @@ use std::{
 use exedra_hub::{Code, Refusal};
 use parking_lot::Mutex;
 
+use crate::logbook;
+
 /// The time in which panics are counted against the budget.
 const WINDOW: Duration = Duration::from_secs(60);
 /// At most one warning about a slow poll per plugin in this time.
@@ -23,7 +25,7 @@ pub(crate) type UpGauge = Box<dyn Fn(bool) + Send + Sync>;
 
 /// The health of one plugin.
 pub(crate) struct Health {
-    /// The plugin's place in load order.
+    /// The instance's place among all that there have been.
     pub(crate) index: usize,
     pub(crate) name: Box<str>,
     /// More panics than this within [`WINDOW`] end the plugin's work.
@@ -38,6 +40,8 @@ pub(crate) struct Health {
     /// Whether an operator has turned it off.
     disabled: AtomicBool,
     warned: Mutex<Option<Instant>>,
+    /// Whether another instance speaks for the plugin.
+    replaced: AtomicBool,
     up: UpGauge,
 }
 
@@ -53,6 +57,7 @@ impl Health {
             stuck: AtomicI32::new(0),
             disabled: AtomicBool::new(false),
             warned: Mutex::default(),
+            replaced: AtomicBool::new(false),
             up,
         }
     }
@@ -81,6 +86,7 @@ impl Health {
 
     /// Counts a panic, and takes the plugin out of service when there were too many.
     pub(crate) fn panicked(&self, kind: &str, message: &str) {
+        logbook::panicked(kind, message);
         self.panics.fetch_add(1, Ordering::Relaxed);
         let now = Instant::now();
         let mut recent = self.recent.lock();
@@ -97,14 +103,19 @@ impl Health {
     }
 
     fn quarantine(&self, reason: String) {
-        tracing::error!(plugin = &*self.name, reason, "a plugin is out of service until the hub restarts");
+        tracing::error!(
+            plugin = &*self.name,
+            reason,
+            "a plugin is out of service until it is reloaded or the hub restarts"
+        );
         if self.quarantine.set(reason).is_ok() {
-            (self.up)(false);
+            self.set_up(false);
         }
     }
 
     /// A thread has been in the plugin's code for too long.
     pub(crate) fn stuck(&self, kind: &str, for_how_long: Duration) {
+        logbook::blocked(kind);
         let ms = for_how_long.as_millis() as u64;
         tracing::error!(
             plugin = &*self.name,
@@ -113,7 +124,7 @@ impl Health {
             "a plugin is stuck; its calls are refused until it returns"
         );
         if self.stuck.fetch_add(1, Ordering::SeqCst) >= 0 {
-            (self.up)(false);
+            self.set_up(false);
         }
     }
 
@@ -127,6 +138,7 @@ impl Health {
 
     /// Says that one poll takes long, but not for each poll.
     pub(crate) fn slow(&self, kind: &str, for_how_long: Duration) {
+        logbook::blocked(kind);
         let mut warned = self.warned.lock();
         if warned.is_some_and(|at| at.elapsed() < WARN_EVERY) {
             return;
@@ -143,7 +155,14 @@ impl Health {
 
     /// Says whether the plugin takes calls.
     pub(crate) fn set_up(&self, up: bool) {
-        (self.up)(up && self.quarantine.get().is_none());
+        if !self.replaced.load(Ordering::SeqCst) {
+            (self.up)(up && self.quarantine.get().is_none());
+        }
+    }
+
+    /// Another instance speaks for the plugin from now on.
+    pub(crate) fn replaced(&self) {
+        self.replaced.store(true, Ordering::SeqCst);
     }
 
     pub(crate) fn panics(&self) -> u64 {

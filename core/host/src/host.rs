@@ -1,6 +1,7 @@
 //! The host: loads plugins, starts them, hands calls to them, stops them.
 
 use std::{
+    collections::{HashMap, HashSet},
     fmt, io,
     pin::pin,
     sync::Arc,
@@ -9,7 +10,8 @@ use std::{
 
 use exedra_hub::{
     Code, Hub, Refusal, Task,
-    manifest::Manifest,
+    manifest::{Manifest, Metric},
+    metrics::{Metrics, OwnMetric},
     port::{Call, PluginId, Plugins, Reply},
 };
 use futures_util::future::{Either, select};
@@ -17,6 +19,8 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::{
     Condition, HostConfig, LoadError, PluginSpec, PluginState,
+    aim::aim,
+    calling::Admitted,
     context::Contexts,
     entry::{self, Contract},
     executor::Executor,
@@ -28,28 +32,31 @@ use crate::{
 };
 
 /// A plugin whose words are known and that has no instance yet.
-struct Loaded {
-    contract: Contract,
-    manifest: Manifest,
-    settings: String,
-    deadline: Duration,
-    sha256: Option<String>,
-    generation: u32,
+pub(crate) struct Loaded {
+    pub(crate) contract: Contract,
+    pub(crate) manifest: Manifest,
+    pub(crate) settings: String,
+    pub(crate) deadline: Duration,
+    pub(crate) sha256: Option<String>,
 }
 
-/// What `states` says about a plugin besides its instance.
-struct Running {
-    instance: Arc<Instance>,
-    abi: String,
-    sdk: String,
-    sha256: Option<String>,
-    generation: u32,
+/// What `states` says about a plugin besides its instance, and what a reload compares.
+pub(crate) struct Running {
+    pub(crate) instance: Arc<Instance>,
+    pub(crate) contract: Contract,
+    pub(crate) settings: String,
+    pub(crate) sha256: Option<String>,
+    pub(crate) generation: u32,
 }
+
+/// The plugin's name, and the metric's.
+type MetricName = (String, String);
 
 /// How far the host is.
-enum Stage {
+pub(crate) enum Stage {
     Loading(Vec<Loaded>),
-    Running(Arc<[Running]>),
+    /// By [`PluginId`].
+    Running(Vec<Running>),
     Stopped(Vec<PluginState>),
 }
 
@@ -57,12 +64,16 @@ enum Stage {
 ///
 /// The hub holds the host and the host holds the hub; [`Host::stop`] lets go, so call it at the end. It blocks.
 pub struct Host {
-    config: HostConfig,
+    pub(crate) config: HostConfig,
     executor: Executor,
     contexts: Arc<Contexts>,
     /// None once stopped.
-    hub: Mutex<Option<Arc<Hub>>>,
-    stage: RwLock<Stage>,
+    pub(crate) hub: Mutex<Option<Arc<Hub>>>,
+    pub(crate) stage: RwLock<Stage>,
+    /// Taken while a plugin is replaced or added: one after another.
+    pub(crate) changing: Mutex<()>,
+    /// Metrics that plugins have declared; a later version that declares the same goes on with it.
+    metrics: Mutex<HashMap<MetricName, (Metric, Arc<OwnMetric>)>>,
     /// Why the executor or the watchdog could not be started whole.
     no_threads: Mutex<Option<io::Error>>,
     _watchdog: Option<Watchdog>,
@@ -87,6 +98,8 @@ impl Host {
             contexts: Arc::default(),
             hub: Mutex::new(Some(hub)),
             stage: RwLock::new(Stage::Loading(Vec::new())),
+            changing: Mutex::default(),
+            metrics: Mutex::default(),
             no_threads: Mutex::new(failed.or(unwatched)),
             _watchdog: watchdog,
         })
@@ -104,19 +117,25 @@ impl Host {
         if loaded.iter().any(|other| other.contract.id == spec.name) {
             return Err(LoadError::Duplicate { plugin: spec.name });
         }
-        let opened = load::open(&spec, &self.config.state_dir.join("plugins"))?;
-        let manifest = load::described(&spec, &opened.contract)?;
-        let (version, sha256, generation) = (&manifest.version, opened.sha256.as_deref(), opened.generation);
-        tracing::info!(plugin = spec.name, version, sha256, generation, from = spec.shown(), "plugin loaded");
-        loaded.push(Loaded {
+        let one = self.described(&spec)?;
+        let manifest = one.manifest.clone();
+        loaded.push(one);
+        Ok(manifest)
+    }
+
+    /// Opens a plugin and reads its words.
+    pub(crate) fn described(&self, spec: &PluginSpec) -> Result<Loaded, LoadError> {
+        let opened = load::open(spec, &self.config.state_dir.join("plugins"))?;
+        let manifest = load::described(spec, &opened.contract)?;
+        let (version, sha256) = (&manifest.version, opened.sha256.as_deref());
+        tracing::info!(plugin = spec.name, version, sha256, from = spec.shown(), "plugin loaded");
+        Ok(Loaded {
             settings: entry::settings_text(&spec.settings),
             deadline: spec.deadline,
-            manifest: manifest.clone(),
+            manifest,
             contract: opened.contract,
             sha256: opened.sha256,
-            generation: opened.generation,
-        });
-        Ok(manifest)
+        })
     }
 
     /// Creates and starts an instance of every loaded plugin, in order. Call it once the hub knows the manifests,
@@ -135,32 +154,39 @@ impl Host {
         };
         let mut running: Vec<Running> = Vec::with_capacity(loaded.len());
         for (index, loaded) in loaded.into_iter().enumerate() {
-            match self.start_one(index, loaded, &hub) {
+            match self.start_one(index, loaded, &hub, 1) {
                 Ok(one) => running.push(one),
                 Err(error) => {
                     *self.stage.write() = Stage::Stopped(Vec::new());
-                    running.iter().rev().for_each(|one| one.instance.stop(Instant::now()));
+                    for one in running.iter().rev() {
+                        one.instance.stop(Instant::now());
+                    }
                     return Err(error);
                 }
             }
         }
-        *self.stage.write() = Stage::Running(running.into());
+        *self.stage.write() = Stage::Running(running);
         Ok(())
     }
 
-    fn start_one(&self, index: usize, loaded: Loaded, hub: &Arc<Hub>) -> Result<Running, LoadError> {
-        let Loaded { contract, manifest, settings, deadline, sha256, generation } = loaded;
+    pub(crate) fn start_one(
+        &self,
+        index: usize,
+        loaded: Loaded,
+        hub: &Arc<Hub>,
+        generation: u32,
+    ) -> Result<Running, LoadError> {
+        let Loaded { contract, manifest, settings, deadline, sha256 } = loaded;
         let metrics = hub.metrics();
         let up = metrics.plugin_up(&manifest.name, &manifest.version);
-        up.set(0);
-        metrics.plugin(&manifest.name).generation.set(i64::from(generation));
+        if generation == 1 {
+            up.set(0);
+        }
         let set_up = Box::new(move |is_up| up.set(i64::from(is_up)));
-        let health = Arc::new(Health::new(index, &manifest.name, self.config.panic_budget, set_up));
-        self.executor.watch(health.clone());
-        let own = |metric| metrics.own(&manifest.name, metric);
-        let own_metrics: Result<_, String> = manifest.metrics.iter().map(own).collect();
-        let own_metrics =
-            own_metrics.map_err(|reason| LoadError::Metric { plugin: manifest.name.clone(), reason })?;
+        let own_metrics = self.own_metrics(&manifest, metrics)?;
+        let budget = self.config.panic_budget;
+        let health = self.executor.watch(|at| Health::new(at, &manifest.name, budget, set_up));
+        let told = metrics.plugin(&manifest.name).generation;
         let parts = Parts {
             id: PluginId(index as u16),
             manifest,
@@ -173,7 +199,34 @@ impl Host {
             deadline,
         };
         let instance = Instance::start(parts, &contract, &settings)?;
-        Ok(Running { instance, abi: contract.abi(), sdk: contract.sdk, sha256, generation })
+        told.set(i64::from(generation));
+        Ok(Running { instance, contract, settings, sha256, generation })
+    }
+
+    /// The metrics of a manifest: those of the version before where they are the same, else new ones.
+    fn own_metrics(&self, manifest: &Manifest, metrics: &Metrics) -> Result<Vec<Arc<OwnMetric>>, LoadError> {
+        let refused = |reason| LoadError::Metric { plugin: manifest.name.clone(), reason };
+        let mut known = self.metrics.lock();
+        let mut taken = HashSet::new();
+        let each = manifest.metrics.iter().map(|metric| {
+            if !taken.insert(&metric.name) {
+                return Err(refused(format!("{} is declared twice", metric.name)));
+            }
+            let key = (manifest.name.clone(), metric.name.clone());
+            match known.get(&key) {
+                Some((before, own)) if before == metric => return Ok(own.clone()),
+                Some(_) => {
+                    let reason =
+                        format!("{} was declared otherwise before; that needs a restart", metric.name);
+                    return Err(refused(reason));
+                }
+                None => {}
+            }
+            let own = Arc::new(metrics.own(&manifest.name, metric).map_err(refused)?);
+            known.insert(key, (metric.clone(), own.clone()));
+            Ok(own)
+        });
+        each.collect()
     }
 
     /// Lets what is under way end `within` this time, refuses new calls, and takes the plugins down, the last one
@@ -188,7 +241,9 @@ impl Host {
         if let Stage::Running(running) = stage {
             // All at once: the time for calls is the same for all, and one plugin may wait for another.
             running.iter().for_each(|one| one.instance.gate.set(Phase::Draining));
-            running.iter().rev().for_each(|one| one.instance.stop(until));
+            for one in running.iter().rev() {
+                one.instance.stop(until);
+            }
         }
         *self.hub.lock() = None;
         self.executor.close();
@@ -213,15 +268,23 @@ impl Host {
         }
     }
 
-    fn instance(&self, plugin: PluginId) -> Result<Arc<Instance>, Refusal> {
-        match &*self.stage.read() {
-            Stage::Loading(_) => Err(Refusal::new(Code::Unavailable, "the plugins are starting")),
-            Stage::Stopped(_) => Err(Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again")),
-            Stage::Running(running) => running
-                .get(usize::from(plugin.0))
-                .map(|one| one.instance.clone())
-                .ok_or_else(|| Refusal::new(Code::NotFound, "there is no such plugin")),
-        }
+    /// Lets a call in, under the lock that a reload takes to put another instance there: what is let in is made.
+    fn admit(&self, plugin: PluginId, call: Call) -> Result<(Admitted, Call), Refusal> {
+        let stage = self.stage.read();
+        let instance = instance_of(&stage, plugin)?;
+        let call = aim(&instance.manifest, call)?;
+        Ok((instance.admit(&call)?, call))
+    }
+}
+
+fn instance_of(stage: &Stage, plugin: PluginId) -> Result<&Arc<Instance>, Refusal> {
+    match stage {
+        Stage::Loading(_) => Err(Refusal::new(Code::Unavailable, "the plugins are starting")),
+        Stage::Stopped(_) => Err(Refusal::new(Code::ShuttingDown, "the hub is stopping, connect again")),
+        Stage::Running(running) => running
+            .get(usize::from(plugin.0))
+            .map(|one| &one.instance)
+            .ok_or_else(|| Refusal::new(Code::NotFound, "there is no such plugin")),
     }
 }
 
@@ -233,15 +296,15 @@ impl Drop for Host {
 
 impl Plugins for Host {
     fn call(&self, plugin: PluginId, call: Call) -> Task<Result<Reply, Refusal>> {
-        let instance = match self.instance(plugin) {
-            Ok(instance) => instance,
+        let (admitted, call) = match self.admit(plugin, call) {
+            Ok(let_in) => let_in,
             Err(refusal) => return Box::pin(std::future::ready(Err(refusal))),
         };
         Box::pin(async move {
-            if instance.executor.is_here() {
-                return instance.call(call).await;
+            if admitted.executor.is_here() {
+                return Instance::call(admitted, call).await;
             }
-            elsewhere(instance, call).await
+            elsewhere(admitted, call).await
         })
     }
 
@@ -250,7 +313,7 @@ impl Plugins for Host {
     }
 
     fn switched(&self, plugin: PluginId, on: bool) {
-        if let Ok(instance) = self.instance(plugin) {
+        if let Ok(instance) = instance_of(&self.stage.read(), plugin) {
             instance.health.switch(on);
         }
     }
@@ -258,9 +321,10 @@ impl Plugins for Host {
 
 /// Makes the call on the executor for somebody who is not there. The time is kept here as well, so that it holds
 /// even for a plugin that never gives its thread back.
-async fn elsewhere(instance: Arc<Instance>, call: Call) -> Result<Reply, Refusal> {
-    let over = instance.hub.clock().sleep(instance.deadline_of(&call));
-    let running = pin!(instance.executor.spawn(instance.clone().call(call)).fallible());
+async fn elsewhere(admitted: Admitted, call: Call) -> Result<Reply, Refusal> {
+    let over = admitted.hub.clock().sleep(admitted.deadline_of(&call));
+    let executor = admitted.executor.clone();
+    let running = pin!(executor.spawn(Instance::call(admitted, call)).fallible());
     match select(running, over).await {
         Either::Left((Some(reply), _)) => reply,
         Either::Left((None, _)) => Err(Refusal::new(Code::Internal, "the plugin's call was lost")),
@@ -276,7 +340,7 @@ impl Loaded {
             abi: self.contract.abi(),
             sdk: self.contract.sdk.clone(),
             sha256: self.sha256.clone(),
-            generation: self.generation,
+            generation: 1,
             condition: Condition::Loaded,
             panics: 0,
             in_flight: 0,
@@ -285,7 +349,7 @@ impl Loaded {
 }
 
 impl Running {
-    fn state(&self) -> PluginState {
+    pub(crate) fn state(&self) -> PluginState {
         let health = &self.instance.health;
         let condition = match health.quarantined() {
             Some(reason) => Condition::Quarantined(reason.to_owned()),
@@ -296,8 +360,8 @@ impl Running {
         PluginState {
             name: self.instance.manifest.name.clone(),
             version: self.instance.manifest.version.clone(),
-            abi: self.abi.clone(),
-            sdk: self.sdk.clone(),
+            abi: self.contract.abi(),
+            sdk: self.contract.sdk.clone(),
             sha256: self.sha256.clone(),
             generation: self.generation,
             condition,

@@ -27,6 +27,7 @@ use crate::{
     executor::{Executor, Inside, Kind},
     gate::{Gate, Phase},
     health::Health,
+    logbook,
     ops::Operations,
     payload::Payloads,
     task::Tasks,
@@ -49,7 +50,7 @@ pub(crate) struct Instance {
     pub(crate) contexts: Arc<Contexts>,
     pub(crate) metrics: PluginMetrics,
     /// By index in the manifest.
-    pub(crate) own_metrics: Vec<OwnMetric>,
+    pub(crate) own_metrics: Vec<Arc<OwnMetric>>,
     pub(crate) gate: Gate,
     pub(crate) calls: Calls,
     pub(crate) tasks: Tasks,
@@ -100,7 +101,7 @@ pub(crate) struct Parts {
     pub(crate) executor: Executor,
     pub(crate) health: Arc<Health>,
     pub(crate) contexts: Arc<Contexts>,
-    pub(crate) own_metrics: Vec<OwnMetric>,
+    pub(crate) own_metrics: Vec<Arc<OwnMetric>>,
     pub(crate) limit: usize,
     pub(crate) deadline: Duration,
 }
@@ -212,8 +213,8 @@ impl Instance {
 
 impl Instance {
     /// Lets calls end until `until`, gives up the others, and takes the plugin down. A plugin that does not come
-    /// back is left alone for ever: destroying it under a running call would be worse.
-    pub(crate) fn stop(&self, until: Instant) {
+    /// back is left alone for ever: destroying it under a running call would be worse. Says whether it came back.
+    pub(crate) fn stop(&self, until: Instant) -> bool {
         self.gate.set(Phase::Draining);
         self.health.set_up(false);
         if !wait(until, || self.in_flight() == 0) {
@@ -221,15 +222,16 @@ impl Instance {
             self.calls.give_up();
             wait(grace(until), || self.in_flight() == 0);
         }
-        self.end(until);
+        self.end(until)
     }
 
     /// From the last call to `destroy`. Also the way out of a failed start.
-    fn end(&self, until: Instant) {
+    fn end(&self, until: Instant) -> bool {
         self.gate.set(Phase::Quiescing);
         let calm = wait(grace(until), || !self.executor.is_inside(self.health.index));
         let table = self.table();
         if let (true, Some(quiesce)) = (calm, table.quiesce) {
+            let _inside = self.visit("quiesce");
             // SAFETY: nobody is inside, and the gate lets nobody in.
             unsafe { quiesce(table.this) }
         }
@@ -243,13 +245,18 @@ impl Instance {
         let calm = wait(grace(until), clear) && calm;
         self.gate.set(Phase::Gone);
         match (calm, table.destroy) {
-            // SAFETY: everything has ended, and this is the last call.
-            (true, Some(destroy)) => unsafe { destroy(table.this) },
-            (true, None) => {}
+            (true, Some(destroy)) => {
+                let _inside = self.visit("destroy");
+                // SAFETY: everything has ended, and this is the last call.
+                unsafe { destroy(table.this) }
+                logbook::destroyed(self);
+            }
+            (true, None) => logbook::destroyed(self),
             (false, _) => {
                 tracing::error!(plugin = &*self.name, "a plugin did not come back; it is not destroyed")
             }
         }
+        calm
     }
 }
 

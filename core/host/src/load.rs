@@ -7,14 +7,20 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use exedra_abi::Entry;
 use exedra_hub::manifest::Manifest;
 use parking_lot::Mutex;
 
 use crate::{
     Inspection, LoadError, PluginSpec, Source,
     entry::{self, Contract},
-    library, verify,
+    library,
+    verify::{self, Verified},
 };
+
+/// Libraries that one process loads. They are never closed, and each brings thread keys with it, of which a process has
+/// 1,024 and is ended by the system when it asks for one more.
+const MOST_LIBRARIES: usize = 200;
 
 /// Loads a plugin only to read what it says about itself, for `exedra plugin inspect` and `check`.
 ///
@@ -39,7 +45,6 @@ pub(crate) struct Opened {
     pub(crate) contract: Contract,
     pub(crate) sha256: Option<String>,
     pub(crate) size: u64,
-    pub(crate) generation: u32,
 }
 
 /// Verifies, loads and negotiates. A copy of a file goes to `copies`.
@@ -47,19 +52,13 @@ pub(crate) fn open(spec: &PluginSpec, copies: &Path) -> Result<Opened, LoadError
     let opened = match &spec.source {
         Source::Static(entry) => {
             let contract = entry::negotiate(*entry, &spec.name)?;
-            Opened { contract, sha256: None, size: 0, generation: next_generation(&spec.name) }
+            Opened { contract, sha256: None, size: 0 }
         }
         Source::File { dir, library, sha256 } => {
             let verified = verify::read(dir, library, sha256.as_deref())?;
-            let generation = next_generation(&spec.name);
-            // A name of its own: the loader takes a known name for the library that it has already.
-            let stem: String = spec.name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-            let name = format!("{stem}-{generation}-{}.so", &verified.sha256[..12]);
-            verify::sweep(copies, &stem);
-            let copy = verify::stage(&verified, copies, &name)?;
-            let contract = entry::negotiate(library::open(&copy, &verified)?, &spec.shown())?;
+            let contract = entry::negotiate(loaded(&verified, &spec.name, copies)?.0, &spec.shown())?;
             let size = verified.bytes.len() as u64;
-            Opened { contract, sha256: Some(verified.sha256), size, generation }
+            Opened { contract, sha256: Some(verified.sha256), size }
         }
     };
     if opened.contract.id != spec.name {
@@ -75,11 +74,33 @@ pub(crate) fn described(spec: &PluginSpec, contract: &Contract) -> Result<Manife
     Ok(manifest)
 }
 
-/// Counts the libraries of a name that this process has loaded; they stay loaded, so it outlives every host.
-fn next_generation(name: &str) -> u32 {
-    static GENERATIONS: Mutex<Option<HashMap<String, u32>>> = Mutex::new(None);
-    let mut generations = GENERATIONS.lock();
-    let generation = generations.get_or_insert_default().entry(name.to_owned()).or_default();
-    *generation += 1;
-    *generation
+/// The entry of a library that is loaded, wherever its bytes lay.
+#[derive(Clone, Copy)]
+struct Mapped(*const Entry);
+
+#[expect(unsafe_code, reason = "an address may go to other threads")]
+// SAFETY: libraries are never closed, and what is there is only read.
+unsafe impl Send for Mapped {}
+
+/// Loads a library, or finds it among those that this process has loaded: the same bytes are the same code, and
+/// loading them again would only take up space.
+fn loaded(verified: &Verified, name: &str, copies: &Path) -> Result<Mapped, LoadError> {
+    static LIBRARIES: Mutex<Option<HashMap<String, Mapped>>> = Mutex::new(None);
+    // Held while loading: the dynamic loader takes one at a time anyway.
+    let mut libraries = LIBRARIES.lock();
+    let libraries = libraries.get_or_insert_default();
+    if let Some(mapped) = libraries.get(&verified.sha256) {
+        return Ok(*mapped);
+    }
+    if libraries.len() >= MOST_LIBRARIES {
+        return Err(LoadError::TooMany { path: verified.path.clone(), limit: MOST_LIBRARIES });
+    }
+    // A name of its own: the loader takes a known name for the library that it has already.
+    let stem: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+    let file = format!("{stem}-{}-{}.so", libraries.len() + 1, &verified.sha256[..12]);
+    verify::sweep(copies, &stem);
+    let copy = verify::stage(verified, copies, &file)?;
+    let mapped = Mapped(library::open(&copy, verified)?);
+    libraries.insert(verified.sha256.clone(), mapped);
+    Ok(mapped)
 }

@@ -42,7 +42,7 @@ pub(crate) unsafe extern "C" fn log(
 ) {
     // SAFETY: the plugin passes the table that it was given, and slices that it lends for the call.
     let _ = unsafe {
-        ops::guarded(host, |instance| {
+        ops::guarded(host, "log", |instance| {
             let target = ops::text_cut(target, 128)?;
             let message = ops::text_cut(message, LIMIT)?;
             let fields = ops::text_cut(fields, LIMIT)?;

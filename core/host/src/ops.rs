@@ -23,6 +23,7 @@ use crate::{
     answer::{MAX_ATTACHMENTS, MAX_BYTES},
     door,
     instance::Instance,
+    logbook,
 };
 
 /// Bytes of a room, event, service or member name; the hub's own limit is lower.
@@ -41,16 +42,22 @@ pub(crate) fn table(name: &str) -> *const c_void {
     }
 }
 
-/// Finds the instance behind the table and runs `f`; nothing unwinds out of it.
+/// Finds the instance behind the table and runs `f`; nothing unwinds out of it. `function` is what the plugin calls,
+/// in the words of the header.
 ///
 /// # Safety
 /// `host` must be null or the table that the plugin was given.
 pub(crate) unsafe fn guarded(
     host: *const Host,
+    function: &'static str,
     f: impl FnOnce(&Arc<Instance>) -> Result<Status, Status>,
 ) -> Status {
-    // SAFETY: the caller vouches for the table.
-    door::contained(|| f(&unsafe { door::behind(host) }?))
+    door::contained(|| {
+        // SAFETY: the caller vouches for the table.
+        let instance = unsafe { door::behind(host) }.inspect_err(|_| logbook::lost(function))?;
+        logbook::called(&instance, function);
+        f(&instance).inspect_err(|status| logbook::refused(function, *status))
+    })
 }
 
 /// Bytes that the plugin lends.

@@ -47,7 +47,7 @@ impl Payloads {
     pub(crate) fn problem(&self, call: &Call) -> Option<String> {
         let (validators, handler, payload, is_list) = match call {
             Call::Event { handler, message, .. } => (&self.events, handler, &message.args, true),
-            Call::Http { handler, request } => (&self.routes, handler, &request.body, false),
+            Call::Http { handler, request, .. } => (&self.routes, handler, &request.body, false),
             Call::Inject { handler, payload, .. } => (&self.injects, handler, payload, false),
             Call::Rpc { handler, payload, .. } => (&self.rpcs, handler, payload, false),
             _ => return None,

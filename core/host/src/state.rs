@@ -13,7 +13,7 @@ pub enum Condition {
     Running,
     /// Keeps a thread for too long; its calls are refused until it returns.
     Stuck,
-    /// Out of service until the hub restarts, and why.
+    /// Out of service until it is reloaded or the hub restarts, and why.
     Quarantined(String),
     /// Turned off by an operator; it is only told who leaves.
     Disabled,
@@ -34,11 +34,11 @@ pub struct PluginState {
     pub sdk: String,
     /// The file's SHA-256; none when it is linked in.
     pub sha256: Option<String>,
-    /// How many libraries of this name the process has loaded so far.
+    /// 1 at the start, and one more with each version or settings that took the place of those before.
     pub generation: u32,
     /// What it does right now.
     pub condition: Condition,
-    /// Panics since the start.
+    /// Panics of this generation.
     pub panics: u64,
     /// Calls under way.
     pub in_flight: usize,

@@ -18,6 +18,7 @@ use parking_lot::Mutex;
 use crate::{
     answer::Answer,
     instance::Instance,
+    logbook,
     reach::{self, Within},
 };
 
@@ -195,6 +196,7 @@ impl Drop for PluginTask {
 /// `waker_clone` of the host table.
 pub(crate) unsafe extern "C" fn waker_clone(waker: *const exedra_abi::Waker) -> *const exedra_abi::Waker {
     if !waker.is_null() {
+        logbook::waker_cloned(waker as usize);
         // SAFETY: every waker that plugins see comes from an `Arc<Waker>` that is alive here.
         unsafe { Arc::increment_strong_count(waker.cast::<Waker>()) }
     }
@@ -216,7 +218,7 @@ pub(crate) unsafe extern "C" fn waker_wake(waker: *const exedra_abi::Waker) {
 
 /// `waker_drop` of the host table.
 pub(crate) unsafe extern "C" fn waker_drop(waker: *const exedra_abi::Waker) {
-    if waker.is_null() {
+    if waker.is_null() || !logbook::waker_dropped(waker as usize) {
         return;
     }
     let dropped = std::panic::catch_unwind(|| {

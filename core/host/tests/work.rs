@@ -54,7 +54,7 @@ fn running_with(change: impl Fn(HostConfig) -> HostConfig) -> Running {
         dir.path(),
         "other.so",
         "broken.c",
-        &["-DID=\"other\"", "-DMANIFEST=\"{\\\"name\\\":\\\"other\\\"}\""],
+        &["-DID=\"other\"", r#"-DMANIFEST="{\"name\":\"other\",\"events\":[{\"name\":\"*\"}]}""#],
     );
     let (hub, clock) = fakes::hub();
     let host = Host::new(change(HostConfig::new(dir.path().join("state"))), hub.clone());
@@ -204,7 +204,7 @@ fn unread_call_is_cancelled() {
     let mut call = Box::pin(running.host.call(ECHO, running.event("wait", "[]")));
     let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(call.as_mut().poll(&mut cx).is_pending());
-    until(|| running.state().in_flight == 1);
+    until(|| running.report()[4] == 1);
     drop(call);
     until(|| running.report()[..2] == [1, 1]);
 }

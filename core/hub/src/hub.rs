@@ -1,7 +1,7 @@
 //! The hub itself: owns the connections, the rooms and the ports, and holds the rules between them.
 //!
 //! Its methods are in one file per side of the ring: [`links`] for the gateway, [`ops`] for plugins, [`intake`] for
-//! the bus, [`requests`] for REST, [`cluster`] for other nodes, [`views`], [`watch`] and [`switching`] for operators, [`recovery`] for clients that come back, [`background`] for what happens by itself.
+//! the bus, [`requests`] for REST, [`cluster`] for other nodes, [`views`], [`watch`], [`switching`] and [`replacing`] for operators, [`recovery`] for clients that come back, [`background`] for what happens by itself.
 
 mod background;
 mod cluster;
@@ -9,6 +9,7 @@ mod intake;
 mod links;
 mod ops;
 mod recovery;
+mod replacing;
 mod requests;
 mod switching;
 mod views;
@@ -32,7 +33,7 @@ use crate::{
     connection::ConnId,
     metrics::Metrics,
     port::{Authenticator, Bus, Call, Clock, PluginId, Plugins, Reply, Store},
-    recovery::{Line, Recovery, Total, Word},
+    recovery::{Line, Total, Word},
     rooms::Rooms,
     table::{Slot, Table},
 };
@@ -43,6 +44,7 @@ pub use crate::{
 };
 pub use cluster::{Claimant, NodeView, Rules};
 pub use links::{Knock, Received};
+pub use replacing::Replaced;
 pub use requests::problem;
 pub use views::{ConnectionDetails, ConnectionOrder, ConnectionView, RoomOrder, RoomView};
 pub use watch::{Filter, Seen, Tail, Told, Way};
@@ -66,8 +68,8 @@ pub struct HubParts {
 /// The middle of everything. Shared by all parts; every method may be called from any thread and none blocks.
 pub struct Hub {
     parts: HubParts,
-    /// Set once by [`Hub::install`].
-    installed: OnceLock<Installed>,
+    /// Set by [`Hub::install`], and again when a plugin is replaced by another version or added.
+    installed: replacing::Editions,
     connections: Connections,
     rooms: Rooms<Arc<Connection>>,
     states: Coalescer,
@@ -87,9 +89,11 @@ pub struct Hub {
 
 struct Installed {
     plugins: Arc<dyn Plugins>,
+    /// What the table was built of.
+    installs: Vec<Install>,
     table: Table,
     /// By the `line` of slots and spaces; empty without recovery.
-    lines: Vec<Line>,
+    lines: Vec<Arc<Line>>,
 }
 
 impl Hub {
@@ -97,7 +101,7 @@ impl Hub {
     pub fn new(parts: HubParts) -> Arc<Self> {
         Arc::new(Self {
             parts,
-            installed: OnceLock::new(),
+            installed: replacing::Editions::default(),
             connections: Connections::default(),
             rooms: Rooms::new(),
             states: Coalescer::default(),
@@ -120,13 +124,11 @@ impl Hub {
         plugins: Arc<dyn Plugins>,
         installs: Vec<Install>,
     ) -> Result<(), String> {
-        let table = Table::build(installs, &self.parts.metrics)?;
-        let line = |rules: &Recovery| Line::new(rules.clone(), self.word, self.recovery_total.clone());
-        let lines =
-            table.slots.iter().filter_map(|_| self.parts.limits.recovery.as_ref().map(line)).collect();
-        self.installed
-            .set(Installed { plugins, table, lines })
-            .map_err(|_| "the hub has its plugins already".to_owned())
+        if self.installed.get().is_some() {
+            return Err("the hub has its plugins already".to_owned());
+        }
+        let first = self.edition(plugins, installs, None)?;
+        self.installed.publish(first).map(drop)
     }
 
     /// Takes no new connections from now on.

@@ -15,12 +15,13 @@
 //! * words: [`identity`], [`message`], [`frame`], [`refusal`], [`close`], [`manifest`], [`limits`]
 //! * ports: [`port`] (what others implement for the hub)
 //! * rules, without a runtime: [`mailbox`], [`outbox`], [`rooms`], [`namespace`], [`table`],
-//!   [`coalesce`], [`switch`], [`page`]
+//!   [`coalesce`], [`switch`], [`begun`], [`page`]
 //! * several nodes: [`cluster`], [`injected`]
 //! * the hub itself: [`connection`], [`hub`]
 //! * [`metrics`]: the only file that names the metrics library
 
 mod account;
+pub mod begun;
 pub mod close;
 pub mod cluster;
 pub mod coalesce;

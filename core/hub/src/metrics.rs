@@ -295,6 +295,11 @@ impl Metrics {
         self.plugin_up.with_label_values(&[name, version])
     }
 
+    /// A version of a plugin is not there any more: it is neither up nor down.
+    pub fn plugin_gone(&self, name: &str, version: &str) {
+        let _ = self.plugin_up.remove_label_values(&[name, version]); // it is fine if it never was there
+    }
+
     /// `exedra_connections{gateway,namespace}`; `namespace` is the declared pattern, never what a client sent.
     pub fn connections(&self, gateway: &str, namespace: &str) -> ConnectionsGauge {
         self.connections.with_label_values(&[gateway, namespace])

@@ -322,6 +322,19 @@ impl<T: Clone> Rooms<T> {
         Some((key, left))
     }
 
+    /// Lets go of all rooms of a plugin; says whether there were any. Nobody is told.
+    pub fn forget(&self, plugin: PluginId) -> bool {
+        let mut had = false;
+        for shard in &*self.shards {
+            let mut shard = shard.lock();
+            let before = shard.len();
+            shard.retain(|key, _| key.plugin != plugin);
+            had |= shard.len() < before;
+        }
+        self.leases.lock().retain(|(_, key, _)| key.plugin != plugin);
+        had
+    }
+
     /// The connections in a room, as they are now.
     pub fn audience(&self, key: &RoomKey) -> Option<Audience<T>> {
         self.shard(key).get(key).map(|room| room.audience.clone())
@@ -515,6 +528,18 @@ mod tests {
         join(&rooms, "r", 1, "ann").unwrap();
         assert!(rooms.leave(&room("r"), ConnId(1)).unwrap().last);
         assert!(rooms.leave(&room("r"), ConnId(1)).is_none());
+    }
+
+    #[test]
+    fn forgotten_plugin_leaves_others_alone() {
+        let rooms = Rooms::new();
+        let other = RoomKey { plugin: PluginId(1), name: "r".into() };
+        join(&rooms, "r", 1, "ann").unwrap();
+        let until = Duration::from_secs(1);
+        rooms.join_user(&other, &"bob".into(), Bytes::new(), (NOW, until), None).unwrap();
+        assert!(rooms.forget(PluginId(1)) && !rooms.forget(PluginId(1)));
+        assert_eq!((rooms.count(&other), rooms.count(&room("r"))), (0, 1));
+        assert!(rooms.expire(until).is_empty());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{
+    begun::Begun,
     manifest::{AuthMode, Manifest},
     metrics::{ConnectionsGauge, Metrics, PluginMetrics},
     namespace::{Params, Pattern},
@@ -12,10 +13,10 @@ use crate::{
 };
 
 /// A manifest and what the configuration changes about it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Install {
     /// What the plugin declares.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     /// Takes the place of the declared namespaces.
     pub namespace: Option<String>,
     /// Takes the place of the declared `auth` of namespaces and endpoints.
@@ -41,7 +42,7 @@ impl Install {
 
 impl From<Manifest> for Install {
     fn from(manifest: Manifest) -> Self {
-        Self { manifest, namespace: None, auth: None }
+        Self { manifest: manifest.into(), namespace: None, auth: None }
     }
 }
 
@@ -49,13 +50,15 @@ impl From<Manifest> for Install {
 #[derive(Debug)]
 pub struct Slot {
     /// Its manifest.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     /// Its metrics.
     pub metrics: PluginMetrics,
     /// The plugins that share a namespace with it, or with one that does: they have the same number.
     pub line: usize,
-    /// Whether it takes part.
-    pub switch: Switch,
+    /// Whether it takes part; goes with the plugin from one table to the next.
+    pub switch: Arc<Switch>,
+    /// What runs for it; goes with it too.
+    pub begun: Arc<Begun>,
 }
 
 /// Where the events of one namespace or endpoint go.
@@ -82,6 +85,18 @@ impl Space {
     pub fn taker(&self, event: &str) -> Option<(PluginId, u32)> {
         self.events.get(event).copied().or(self.fallback)
     }
+
+    /// Whether connections of `before` get from this one all that they would get anew: the same plugins, no event
+    /// that `before` does not know of, and no stricter `auth`. Where handlers stand in their lists does not matter.
+    pub(crate) fn does_all_of(&self, before: &Self) -> bool {
+        let takes =
+            |before: Option<(PluginId, u32)>, now: (PluginId, u32)| before.is_some_and(|(p, _)| p == now.0);
+        self.plugins == before.plugins
+            && self.auth <= before.auth
+            && self.line == before.line
+            && self.events.iter().all(|(name, taker)| takes(before.taker(name), *taker))
+            && self.fallback.is_none_or(|taker| takes(before.fallback, taker))
+    }
 }
 
 #[derive(Debug)]
@@ -90,6 +105,8 @@ struct Route {
     method: String,
     plugin: PluginId,
     handler: u32,
+    /// `GET /meetings/{id}`
+    name: Arc<str>,
     auth: AuthMode,
     body_limit: usize,
 }
@@ -112,6 +129,7 @@ pub struct RouteMatch {
     pub body_limit: usize,
     pub(crate) plugin: PluginId,
     pub(crate) handler: u32,
+    pub(crate) name: Arc<str>,
     pub(crate) auth: AuthMode,
     pub(crate) params: Params,
 }
@@ -142,7 +160,8 @@ impl Table {
                 manifest: install.manifest,
                 metrics,
                 line: index,
-                switch: Switch::default(),
+                switch: Arc::default(),
+                begun: Arc::default(),
             });
         }
         draw_lines(&mut table.slots, &mut spaces);
@@ -171,7 +190,8 @@ impl Table {
             let Some(params) = route.pattern.matches(path, true) else { continue };
             if route.method == method {
                 let &Route { plugin, handler, auth, body_limit, .. } = route;
-                return Routed::Found(RouteMatch { body_limit, plugin, handler, auth, params });
+                let name = route.name.clone();
+                return Routed::Found(RouteMatch { body_limit, plugin, handler, name, auth, params });
             }
             allowed.push(route.method.clone());
         }
@@ -192,6 +212,7 @@ impl Table {
                 ));
             }
             self.routes.push(Route {
+                name: format!("{} {}", declared.method, declared.path).into(),
                 pattern,
                 method: declared.method.clone(),
                 plugin,
@@ -343,11 +364,29 @@ mod tests {
     fn sharers_of_namespaces_share_a_line() {
         let mut installs =
             vec![plugin("a", "/a", &[], &[]), plugin("b", "/b", &[], &[]), plugin("c", "/c", &[], &[])];
-        installs[2].manifest.namespaces.push(Namespace { path: "/a".into(), auth: AuthMode::Optional });
+        Arc::make_mut(&mut installs[2].manifest)
+            .namespaces
+            .push(Namespace { path: "/a".into(), auth: AuthMode::Optional });
         let table = table(installs).unwrap();
         let line = |path| table.space("socketio", path).unwrap().0.line;
         assert_eq!((line("/a"), line("/b"), line("/c")), (0, 1, 0));
         assert_eq!(table.slots.iter().map(|slot| slot.line).collect::<Vec<_>>(), [0, 1, 0]);
+    }
+
+    #[test]
+    fn editions_serve_those_before_unless_more_is_served() {
+        let served = |before: &[&str], now: &[&str]| {
+            let (before, now) = (plugin("a", "/a", before, &[]), plugin("a", "/a", now, &[]));
+            let [before, now] = [before, now].map(|install| table(vec![install]).unwrap());
+            let (before, now) =
+                (before.space("socketio", "/a").unwrap().0, now.space("socketio", "/a").unwrap().0);
+            now.does_all_of(before)
+        };
+        assert!(served(&["x", "y"], &["y", "x"]));
+        assert!(served(&["x", "y"], &["x"]));
+        assert!(!served(&["x"], &["x", "y"]));
+        assert!(served(&["x", "*"], &["x", "y"]), "it came to the plugin before");
+        assert!(!served(&["x"], &["x", "*"]));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-// The plugins: how they are, what they serve, how long their calls take, and the switch.
+// The plugins: how they are, what they serve, how long their calls take, the switch, and the newest file.
 
 import { get, post } from "./api.js";
 import { announce, ask, h, heading, replace, say } from "./dom.js";
@@ -51,6 +51,26 @@ function switcher(line, row, reload) {
   return button;
 }
 
+/** Puts the newest file of the library in the place of what runs. */
+function reloader(line, row, reload) {
+  const button = once(line, "reload", () => h("button.small", { type: "button" }, "Reload"));
+  button.setAttribute("aria-label", `Reload ${row.name}`);
+  button.onclick = async () => {
+    const text = "The library is loaded again from its file. Calls under way end in the version that runs; if the new one does not start, nothing changes. Clients stay connected unless it serves other namespaces or events.";
+    if (!(await ask(`Reload ${row.name}?`, text, "Reload"))) return;
+    button.disabled = true;
+    try {
+      const said = await post(`plugins/${encodeURIComponent(row.name)}/reload`);
+      announce(said.changed ? `${row.name} is ${said.version}, generation ${said.generation}; ${plural(said.closed, "connection")} closed` : `${row.name} ${said.version} is what runs already`);
+    } catch (error) {
+      announce(error.message);
+    }
+    button.disabled = false;
+    reload();
+  };
+  return button;
+}
+
 function one(main, signal, name) {
   const state = h("p");
   const facts = h("dl.facts.wide");
@@ -81,7 +101,7 @@ function one(main, signal, name) {
     const plugin = (await get("plugins", {}, signal)).plugins.find((each) => each.name === name);
     if (!plugin) return say(state, "No such plugin is loaded.");
     say(head.lastChild, plugin.description);
-    if (!state.firstChild) replace(state, badge(line, plugin.condition), " ", switcher(line, plugin, () => reload()));
+    if (!state.firstChild) replace(state, badge(line, plugin.condition), " ", switcher(line, plugin, () => reload()), " ", reloader(line, plugin, () => reload()));
     badge(line, plugin.condition);
     switcher(line, plugin, () => reload());
     const { counts, serves } = plugin;

@@ -33,7 +33,7 @@ use parking_lot::{Mutex, RwLock};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 
-use crate::config::Loaded;
+use crate::{config::Loaded, lineup::Lineup};
 use access::Guesses;
 pub use access::is_local_host;
 use history::History;
@@ -49,6 +49,8 @@ pub struct Admin {
     pub hub: Arc<Hub>,
     /// The plugins.
     pub host: Arc<Host>,
+    /// How they change.
+    pub lineup: Arc<Lineup>,
     /// Whether the hub is on its way out.
     pub draining: AtomicBool,
     /// The bearer token of `/api`; without one it is open, which the configuration allows on loopback only.
@@ -93,6 +95,7 @@ fn api(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
         .route("/api/plugins", get(plugins::list))
         .route("/api/plugins/{name}/enable", post(plugins::enable))
         .route("/api/plugins/{name}/disable", post(plugins::disable))
+        .route("/api/plugins/{name}/reload", post(plugins::reload))
         .route("/api/config", get(settings::show))
         .route("/api/publish", post(publish::publish))
         .route("/api/tail", get(tail::tail))
@@ -115,13 +118,14 @@ impl Admin {
     /// For a hub and its plugins, and the addresses of the admin and the public listener.
     pub fn new(
         loaded: &Loaded,
-        (hub, host): (&Arc<Hub>, &Arc<Host>),
+        (hub, host, lineup): (&Arc<Hub>, &Arc<Host>, &Arc<Lineup>),
         token: Option<SecretString>,
         (listen, public): (SocketAddr, SocketAddr),
     ) -> Self {
         Self {
             hub: hub.clone(),
             host: host.clone(),
+            lineup: lineup.clone(),
             draining: AtomicBool::new(false),
             token,
             listen,
@@ -175,8 +179,17 @@ impl Admin {
 async fn readyz(State(admin): State<Arc<Admin>>) -> Response {
     let reasons = admin.reasons();
     let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let details = json!({ "ready": reasons.is_empty(), "reasons": reasons, "warnings": admin.warnings() });
-    (status, Json(details)).into_response()
+    let settings = admin.settings.read();
+    let (waiting, failed) = settings.unmet();
+    // Neither warnings nor what a restart would change keep traffic away.
+    let said = json!({
+        "ready": reasons.is_empty(),
+        "reasons": reasons,
+        "warnings": admin.warnings(),
+        "needs_restart": waiting,
+        "failed": failed,
+    });
+    (status, Json(said)).into_response()
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

@@ -29,7 +29,9 @@ use crate::{
     admin::Admin,
     cli::{self, Failure},
     config::{self, Loaded},
-    demo, telemetry,
+    demo,
+    lineup::Lineup,
+    telemetry,
 };
 use notify::Notifier;
 
@@ -53,6 +55,7 @@ struct App {
     sources: Sources,
     hub: Arc<Hub>,
     host: Arc<Host>,
+    lineup: Arc<Lineup>,
     admin: Arc<Admin>,
     gateway: Gateway,
     /// Set when the bus is NATS: it is drained at the end.
@@ -174,13 +177,13 @@ impl App {
                         tracing::info!(signal, "stopping; one more signal stops at once");
                         break;
                     }
-                    Told::Reload => self.reload("SIGHUP"),
+                    Told::Reload => self.reload("SIGHUP").await,
                 },
                 _ = watch.tick() => {
                     let now = reload::stamps(&self.sources);
                     if now != seen {
                         seen = now;
-                        self.reload("a file has changed");
+                        self.reload("a file has changed").await;
                     }
                 }
                 _ = readiness.tick(), if notifier.waits() => notifier.readiness(&self.admin.reasons()),

@@ -5,6 +5,7 @@ mod args;
 mod load;
 mod manual;
 mod operate;
+mod plugin;
 mod services;
 
 use std::{
@@ -25,7 +26,7 @@ use crate::{
 };
 pub(crate) use operate::reachable;
 
-use args::{Cli, Command, ConfigArgs, ConfigCommand, PluginCommand, TokenCommand};
+use args::{Cli, Command, ConfigArgs, ConfigCommand, TokenCommand};
 
 /// The longest token that is read from stdin.
 const MAX_INPUT: u64 = 64 * 1024;
@@ -37,6 +38,10 @@ pub enum Failure {
     Usage(Vec<Problem>),
     /// Something failed on the way.
     Runtime(anyhow::Error),
+    /// The same as `Usage`, in words that another process of this program has found.
+    Told(String),
+    /// What is wrong has been said.
+    Broken,
 }
 
 impl From<Vec<Problem>> for Failure {
@@ -64,8 +69,8 @@ pub fn run() -> ExitCode {
         Err(failure) => {
             report(&failure);
             match failure {
-                Failure::Usage(_) => ExitCode::from(2),
-                Failure::Runtime(_) => ExitCode::FAILURE,
+                Failure::Usage(_) | Failure::Told(_) => ExitCode::from(2),
+                Failure::Runtime(_) | Failure::Broken => ExitCode::FAILURE,
             }
         }
     }
@@ -77,7 +82,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             app::serve(&config.files, &config.sets, ports_file.as_deref())
         }
         Command::Config { command } => config_command(command),
-        Command::Plugin { command } => plugin_command(command),
+        Command::Plugin { command } => plugin::run(command),
         Command::Token { command } => token_command(command),
         Command::Load(args) => load::run(&args),
         Command::Describe { config, format } => {
@@ -152,26 +157,6 @@ fn config_command(command: ConfigCommand) -> Result<(), Failure> {
     }
 }
 
-fn plugin_command(command: PluginCommand) -> Result<(), Failure> {
-    match command {
-        PluginCommand::List { config, json } => {
-            let list = plugins::list(&load(&config)?);
-            if json { print_json(&serde_json::json!(list)) } else { print(&plugins::table(&list)) }
-        }
-        PluginCommand::Inspect { file } => print_json(&serde_json::json!(plugins::inspect(&file)?)),
-        PluginCommand::Check { file, settings } => {
-            let manifest = plugins::check(&file, settings.as_deref())?;
-            print(&format!("{} {} is fine ({})\n", manifest.name, manifest.version, file.display()))
-        }
-        PluginCommand::Enable { config, admin, name } => {
-            operate::switch(&load(&config)?.config, admin, &name, true)
-        }
-        PluginCommand::Disable { config, admin, name } => {
-            operate::switch(&load(&config)?.config, admin, &name, false)
-        }
-    }
-}
-
 fn token_command(command: TokenCommand) -> Result<(), Failure> {
     let wrong = |why: String| Failure::from(Problem::new("token", why));
     match command {
@@ -229,6 +214,10 @@ fn report(failure: &Failure) {
         }
         // One line: what failed: why, from the outside in.
         Failure::Runtime(error) => say("error", &format!("{error:#}"), "31"),
+        Failure::Told(words) => {
+            let _ = io::stderr().write_all(words.as_bytes());
+        }
+        Failure::Broken => {}
     }
 }
 

@@ -1,9 +1,11 @@
 //! What the plugins of a hub accept and emit, as documents: for `exedra describe`, and for everybody at
-//! `/openapi.json`, `/asyncapi.json` and `/types.d.ts` of a running hub. The latter are made once, at the start.
+//! `/openapi.json`, `/asyncapi.json` and `/types.d.ts` of a running hub. The latter are made when they are asked for and
+//! the plugins have changed since.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use axum::{
@@ -15,7 +17,8 @@ use axum::{
 };
 use bytes::Bytes;
 use exedra_describe::{Facts, Format, document};
-use exedra_hub::hub::Install;
+use exedra_hub::{Hub, hub::Install};
+use parking_lot::Mutex;
 
 use crate::{
     config::{Config, Loaded, Problem},
@@ -36,7 +39,7 @@ const PLACES: [(&str, Format, &str); 3] = [
 pub fn describe(loaded: &Loaded, format: Format) -> Result<String, Vec<Problem>> {
     let (mut problems, mut installs) = (Vec::new(), Vec::new());
     for (name, table) in loaded.config.plugins.enabled() {
-        match exedra_host::inspect(plugins::spec(loaded, name, table)) {
+        match exedra_host::inspect(plugins::spec(&loaded.config.plugins, name, table)) {
             Ok(inspection) => installs.push(plugins::install(inspection.manifest, table)),
             Err(error) => problems.extend(plugins::refused(loaded, name, table, &error)),
         }
@@ -48,14 +51,18 @@ pub fn describe(loaded: &Loaded, format: Format) -> Result<String, Vec<Problem>>
 }
 
 /// The documents about plugins that run; nothing where they are switched off.
-pub fn pages(config: &Config, plugins: &[Install]) -> Router {
+pub fn pages(config: &Config, hub: &Arc<Hub>) -> Router {
     if !config.server.descriptions {
         return Router::new();
     }
-    let facts = facts(config, config.server.listen);
+    let facts = Arc::new(facts(config, config.server.listen));
     PLACES.into_iter().fold(Router::new(), |pages, (path, format, kind)| {
-        let page = Page::new(document(format, &facts, plugins), kind);
-        pages.merge(Router::new().route(path, get(show)).with_state(page))
+        let (hub, facts) = (hub.clone(), facts.clone());
+        let document = Arc::new(Document { hub, facts, format, kind, page: Mutex::default() });
+        let show = async |State(document): State<Arc<Document>>, headers: HeaderMap| {
+            answer(document.page(), &headers)
+        };
+        pages.merge(Router::new().route(path, get(show)).with_state(document))
     })
 }
 
@@ -74,7 +81,31 @@ fn facts(config: &Config, public: SocketAddr) -> Facts {
     }
 }
 
-/// A document that does not change for as long as the hub runs.
+/// A document about the plugins that take part in a hub.
+struct Document {
+    hub: Arc<Hub>,
+    facts: Arc<Facts>,
+    format: Format,
+    kind: &'static str,
+    /// The newest, and what it is about.
+    page: Mutex<Option<(Vec<Install>, Page)>>,
+}
+
+impl Document {
+    fn page(&self) -> Page {
+        let plugins = self.hub.installs();
+        let mut page = self.page.lock(); // whoever else asks meanwhile waits instead of making it too
+        match &*page {
+            Some((about, page)) if *about == plugins => page.clone(),
+            _ => {
+                let new = Page::new(document(self.format, &self.facts, &plugins), self.kind);
+                page.insert((plugins, new)).1.clone()
+            }
+        }
+    }
+}
+
+/// What is sent until plugins change.
 #[derive(Clone)]
 struct Page {
     text: Bytes,
@@ -95,11 +126,11 @@ impl Page {
     }
 }
 
-async fn show(State(page): State<Page>, headers: HeaderMap) -> Response {
+fn answer(page: Page, headers: &HeaderMap) -> Response {
     let known = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
     let mut tags = known.flat_map(|list| list.split(',')).map(|tag| tag.trim().trim_start_matches("W/"));
     let same = tags.any(|tag| tag == "*" || tag.as_bytes() == page.tag.as_bytes());
-    // To be asked again, but not sent again: plugins change with a restart only.
+    // To be asked again, but not sent again: plugins seldom change.
     let caching = [(header::ETAG, page.tag), (header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
     if same {
         return (StatusCode::NOT_MODIFIED, caching).into_response();
@@ -111,22 +142,22 @@ async fn show(State(page): State<Page>, headers: HeaderMap) -> Response {
 mod tests {
     use super::*;
 
-    async fn answer(known: Option<&str>) -> Response {
+    fn asked(known: Option<&str>) -> Response {
         let mut headers = HeaderMap::new();
         if let Some(known) = known {
             headers.insert(header::IF_NONE_MATCH, known.parse().unwrap());
         }
-        show(State(Page::new("{}".into(), "application/json")), headers).await
+        answer(Page::new("{}".into(), "application/json"), &headers)
     }
 
-    #[tokio::test]
-    async fn known_documents_are_not_sent_again() {
-        let first = answer(None).await;
+    #[test]
+    fn known_documents_are_not_sent_again() {
+        let first = asked(None);
         assert_eq!(first.status(), 200);
         let tag = first.headers()[header::ETAG].to_str().unwrap().to_owned();
         for known in [tag.clone(), format!("W/{tag}"), format!("\"x\", {tag}"), "*".to_owned()] {
-            assert_eq!(answer(Some(&known)).await.status(), 304, "{known}");
+            assert_eq!(asked(Some(&known)).status(), 304, "{known}");
         }
-        assert_eq!(answer(Some("\"x\"")).await.status(), 200);
+        assert_eq!(asked(Some("\"x\"")).status(), 200);
     }
 }

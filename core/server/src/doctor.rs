@@ -99,7 +99,7 @@ fn libraries(loaded: &Loaded) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, table) in loaded.config.plugins.enabled() {
         let check = format!("plugins.{name}");
-        match exedra_host::inspect(plugins::spec(loaded, name, table)) {
+        match exedra_host::inspect(plugins::spec(&loaded.config.plugins, name, table)) {
             Ok(inspection) => {
                 let keyless = plugins::needs_key(loaded, name, table, &inspection.manifest);
                 let says = format!(

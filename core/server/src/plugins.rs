@@ -2,6 +2,7 @@
 //! themselves, and whether their settings fit. Every refusal names the file or the setting and what to do.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write,
     path::{Path, PathBuf},
     sync::Arc,
@@ -22,17 +23,16 @@ use exedra_store::RedbStore;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::config::{self, Layers, Loaded, PluginConfig, Problem, Problems};
+use crate::config::{self, Layers, Loaded, PluginConfig, PluginsConfig, Problem, Problems};
 
 /// How long a call may take when the configuration does not say.
 const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What to load for a plugin's table.
-pub fn spec(loaded: &Loaded, name: &str, table: &PluginConfig) -> PluginSpec {
-    let library = loaded.config.plugins.library(name, table);
+pub fn spec(config: &PluginsConfig, name: &str, table: &PluginConfig) -> PluginSpec {
+    let library = config.library(name, table);
     let file = library.file_name().map(|file| file.to_string_lossy().into_owned()).unwrap_or_default();
-    let source =
-        Source::File { dir: loaded.config.plugins.folder(), library: file, sha256: table.sha256.clone() };
+    let source = Source::File { dir: config.folder(), library: file, sha256: table.sha256.clone() };
     PluginSpec {
         settings: Value::Object(table.settings.clone()),
         deadline: table.deadline.unwrap_or(DEADLINE),
@@ -49,7 +49,7 @@ pub fn check_all(loaded: &Loaded, known: &Problems) -> Vec<Problem> {
         if known.concern(&format!("plugins.{name}")) {
             continue;
         }
-        match exedra_host::inspect(spec(loaded, name, table)) {
+        match exedra_host::inspect(spec(&loaded.config.plugins, name, table)) {
             Ok(inspection) => {
                 let keyless = needs_key(loaded, name, table, &inspection.manifest);
                 problems.extend(keyless.filter(|_| !known.concern("auth")));
@@ -64,7 +64,7 @@ pub fn check_all(loaded: &Loaded, known: &Problems) -> Vec<Problem> {
 
 /// A manifest with what its table changes about it.
 pub fn install(manifest: Manifest, table: &PluginConfig) -> Install {
-    Install { manifest, namespace: table.namespace.clone(), auth: table.auth }
+    Install { manifest: manifest.into(), namespace: table.namespace.clone(), auth: table.auth }
 }
 
 /// Why these plugins cannot stand beside each other: asked of a hub that nobody uses.
@@ -106,20 +106,28 @@ impl Plugins for Stopped {
     fn spawn(&self, _: Task) {}
 }
 
-/// A plugin that requires tokens is of no use without a key to check them.
-pub fn needs_key(loaded: &Loaded, name: &str, table: &PluginConfig, manifest: &Manifest) -> Option<Problem> {
+/// Whether tokens can be checked.
+pub fn has_key(loaded: &Loaded) -> bool {
     let auth = &loaded.config.auth;
-    let has_key = auth.secret.is_some()
+    auth.secret.is_some()
         || auth.secret_file.is_some()
         || auth.public_key_file.is_some()
-        || auth.jwks_file.is_some();
+        || auth.jwks_file.is_some()
+}
+
+/// Whether nobody gets to the plugin without a token.
+pub fn requires_tokens(table: &PluginConfig, manifest: &Manifest) -> bool {
     let declared =
         manifest.namespaces.iter().map(|n| n.auth).chain(manifest.endpoints.iter().map(|e| e.auth));
-    let required = match table.auth {
+    match table.auth {
         Some(mode) => mode == AuthMode::Required,
         None => declared.max().is_some_and(|mode| mode == AuthMode::Required),
-    };
-    (required && !has_key).then(|| {
+    }
+}
+
+/// A plugin that requires tokens is of no use without a key to check them.
+pub fn needs_key(loaded: &Loaded, name: &str, table: &PluginConfig, manifest: &Manifest) -> Option<Problem> {
+    (requires_tokens(table, manifest) && !has_key(loaded)).then(|| {
         let why = "it requires tokens, but [auth] gives no key to check them";
         let hint =
             format!("set auth.secret_file, auth.public_key_file or auth.jwks_file; or plugins.{name}.auth");
@@ -127,10 +135,26 @@ pub fn needs_key(loaded: &Loaded, name: &str, table: &PluginConfig, manifest: &M
     })
 }
 
+/// The same as [`check_all`] for the tables of a running hub that have changed.
+pub fn check_some(loaded: &Loaded, names: &BTreeSet<String>, hub: &Hub) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, table) in loaded.config.plugins.enabled().filter(|(name, _)| names.contains(*name)) {
+        match exedra_host::inspect(spec(&loaded.config.plugins, name, table)) {
+            Ok(inspection) => {
+                problems.extend(needs_key(loaded, name, table, &inspection.manifest));
+                let fits = hub.could_be(&install(inspection.manifest, table));
+                problems.extend(fits.err().map(|why| loaded.problem(&format!("plugins.{name}"), why)));
+            }
+            Err(error) => problems.extend(refused(loaded, name, table, &error)),
+        }
+    }
+    problems
+}
+
 /// A refusal as problems: settings one by one with their places, all else as one.
 pub fn refused(loaded: &Loaded, name: &str, table: &PluginConfig, error: &LoadError) -> Vec<Problem> {
     if matches!(error, LoadError::Settings { .. } | LoadError::Describe { .. }) {
-        let bare = PluginSpec { settings: Value::Null, ..spec(loaded, name, table) };
+        let bare = PluginSpec { settings: Value::Null, ..spec(&loaded.config.plugins, name, table) };
         let schema = exedra_host::inspect(bare).ok().and_then(|inspection| inspection.manifest.settings);
         let settings = Value::Object(table.settings.clone());
         let found = schema
@@ -149,7 +173,7 @@ pub fn refused(loaded: &Loaded, name: &str, table: &PluginConfig, error: &LoadEr
 }
 
 /// The error and its causes in one line.
-fn said(error: &LoadError) -> String {
+pub(crate) fn said(error: &LoadError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(inner) = cause {
@@ -169,14 +193,7 @@ pub fn inspect(file: &Path) -> Result<Inspection, Problem> {
 
 fn inspect_with(file: &Path, settings: Value) -> Result<Inspection, Problem> {
     let refused = |error: &LoadError| Problem::new(file.display().to_string(), said(error));
-    let library = file.file_name().ok_or_else(|| {
-        Problem::new(file.display().to_string(), "is not a file").hint("name the shared library itself")
-    })?;
-    let dir = match file.parent() {
-        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let library = library.to_string_lossy().into_owned();
+    let (dir, library) = place_of(file)?;
     let with_name = |name: &str| {
         let source = Source::File { dir: dir.clone(), library: library.clone(), sha256: None };
         exedra_host::inspect(PluginSpec { settings: settings.clone(), ..PluginSpec::new(name, source) })
@@ -189,20 +206,48 @@ fn inspect_with(file: &Path, settings: Value) -> Result<Inspection, Problem> {
     }
 }
 
-/// Checks a plugin, and settings for it when a file with some is given.
+/// The folder and the name of a file.
+fn place_of(file: &Path) -> Result<(PathBuf, String), Problem> {
+    let library = file.file_name().ok_or_else(|| {
+        Problem::new(file.display().to_string(), "is not a file").hint("name the shared library itself")
+    })?;
+    let dir = match file.parent() {
+        Some(dir) if !dir.as_os_str().is_empty() => dir.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    Ok((dir, library.to_string_lossy().into_owned()))
+}
+
+/// A plugin whose file and settings can be used.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// What it says about itself, with these settings.
+    pub inspection: Inspection,
+    /// How to load it.
+    pub spec: PluginSpec,
+}
+
+/// Checks a plugin's file, and settings for it when a file with some is given.
 ///
 /// # Errors
 /// Everything that is wrong.
-pub fn check(file: &Path, settings: Option<&Path>) -> Result<Manifest, Vec<Problem>> {
-    let manifest = inspect(file).map_err(|problem| vec![problem])?.manifest;
-    let Some(path) = settings else { return Ok(manifest) };
-    let (settings, layers) = settings_of(path, &manifest.name)?;
-    let schema = manifest.settings.clone().unwrap_or(Value::Bool(true));
-    let problems = config::check_plugin_settings(&layers, &manifest.name, &settings, &schema);
-    if !problems.is_empty() {
-        return Err(problems);
+pub fn checked(file: &Path, settings: Option<&Path>) -> Result<Checked, Vec<Problem>> {
+    let mut inspection = inspect(file).map_err(|problem| vec![problem])?;
+    let mut values = Value::Null;
+    if let Some(path) = settings {
+        let (settings, layers) = settings_of(path, &inspection.id)?;
+        let schema = inspection.manifest.settings.clone().unwrap_or(Value::Bool(true));
+        let problems = config::check_plugin_settings(&layers, &inspection.id, &settings, &schema);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        inspection = inspect_with(file, settings.clone()).map_err(|problem| vec![problem])?;
+        values = settings;
     }
-    Ok(inspect_with(file, settings).map_err(|problem| vec![problem])?.manifest)
+    let (dir, library) = place_of(file).map_err(|problem| vec![problem])?;
+    let source = Source::File { dir, library, sha256: inspection.sha256.clone() };
+    let spec = PluginSpec { settings: values, ..PluginSpec::new(inspection.id.clone(), source) };
+    Ok(Checked { inspection, spec })
 }
 
 /// The settings in a file: of `[plugins.NAME]`, of a table `[settings]`, or the whole file.
@@ -246,7 +291,7 @@ pub struct Listed {
 pub fn list(loaded: &Loaded) -> Vec<Listed> {
     let tables = &loaded.config.plugins.tables;
     let each = tables.iter().map(|(name, table)| {
-        let inspection = exedra_host::inspect(spec(loaded, name, table));
+        let inspection = exedra_host::inspect(spec(&loaded.config.plugins, name, table));
         let (version, says, fine) = match inspection {
             Ok(inspection) => (Some(inspection.version), inspection.manifest.description, true),
             Err(error) => (None, said(&error), false),

@@ -17,7 +17,7 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Cargo's target folder, wherever the caller's environment puts it.
     pub(crate) target: PathBuf,
-    /// Packages under `plugins/`, in name order.
+    /// Packages under `plugins/` and the example of one, in name order.
     pub(crate) plugins: Vec<String>,
     /// `package/feature` for each package whose feature `conformance` opens its suite to the integration tests.
     pub(crate) conformance: Vec<String>,
@@ -59,7 +59,8 @@ impl Workspace {
         else {
             return;
         };
-        if Path::new(manifest).starts_with(self.root.join("plugins")) {
+        let folders = [self.root.join("plugins"), self.root.join("examples/plugin-rust")];
+        if folders.iter().any(|folder| Path::new(manifest).starts_with(folder)) {
             self.plugins.push(name.to_owned());
         }
         if package["features"].get("conformance").is_some() {
@@ -137,12 +138,13 @@ mod tests {
             "packages": [
                 package("exedra-meetings", "plugins/meetings", json!({})),
                 package("exedra-echo", "plugins/echo", json!({})),
+                package("quick-poll", "examples/plugin-rust", json!({})),
                 package("exedra-bus", "core/bus", json!({ "conformance": [] })),
                 package("exedra", "core/server", json!({})),
             ],
         });
         let workspace = Workspace::from_metadata(&metadata).unwrap();
-        assert_eq!(workspace.plugins, ["exedra-echo", "exedra-meetings"]);
+        assert_eq!(workspace.plugins, ["exedra-echo", "exedra-meetings", "quick-poll"]);
         assert_eq!(workspace.conformance, ["exedra-bus/conformance"]);
         assert_eq!(workspace.release(), Path::new("/r/target/release"));
     }

@@ -21,7 +21,7 @@ pub(super) static TABLE: BusExt = BusExt {
 unsafe extern "C" fn publish(host: *const Host, room: Slice, event: Slice, payload: Slice) -> Status {
     // SAFETY: the plugin passes its table and lends the slices for the call.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "bus.publish", |instance| {
             let payload = Bytes::copy_from_slice(bytes(payload, MAX_BYTES)?);
             let event = name(event)?;
             instance.declared.out(event);
@@ -41,7 +41,7 @@ unsafe extern "C" fn request(
 ) -> Status {
     // SAFETY: as above; `done` and `op` are the plugin's for this operation.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "bus.request", |instance| {
             let payload = Bytes::copy_from_slice(bytes(payload, MAX_BYTES)?);
             let timeout = if timeout_ms == 0 { ANSWER_WITHIN } else { Duration::from_millis(timeout_ms) };
             let asked = instance.hub.ask(name(service)?, name(method)?, payload, timeout);

@@ -40,7 +40,7 @@ unsafe extern "C" fn get(
 ) -> Status {
     // SAFETY: the plugin passes its table, lends the key, and gives memory for results.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "kv.get", |instance| {
             let read = instance.hub.store().get(&instance.name, key(at)?);
             let work = Box::pin(async move {
                 let Entry { value, revision } = read.await?.ok_or(Status::NOT_FOUND)?;
@@ -62,7 +62,7 @@ unsafe extern "C" fn put(
 ) -> Status {
     // SAFETY: as above; the value is copied.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "kv.put", |instance| {
             let (key, value) = (key(at)?, Bytes::copy_from_slice(bytes(value, VALUE)?));
             let (store, bucket) = (instance.hub.store(), &*instance.name);
             let write = match expected {
@@ -86,7 +86,7 @@ unsafe extern "C" fn remove(
 ) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "kv.remove", |instance| {
             let expected = (expected != ANY_REVISION).then_some(expected);
             let delete = instance.hub.store().delete(&instance.name, key(at)?, expected);
             let work = Box::pin(async move {
@@ -109,7 +109,7 @@ unsafe extern "C" fn list(
 ) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "kv.list", |instance| {
             if !(1..=LIST).contains(&limit) {
                 return Err(Status::INVALID);
             }

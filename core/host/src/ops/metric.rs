@@ -16,7 +16,7 @@ unsafe extern "C" fn record(
 ) -> Status {
     // SAFETY: the plugin passes its table and lends the label for the call.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "metric.record", |instance| {
             let metric = instance.own_metrics.get(metric as usize).ok_or(Status::INVALID)?;
             let taken = value.is_finite() && metric.record(text(label, NAME)?, value, relative != 0);
             if taken { Ok(Status::OK) } else { Err(Status::INVALID) }

@@ -20,6 +20,7 @@ use super::status_of;
 use crate::{
     answer::{self, Answer},
     instance::Instance,
+    logbook,
 };
 
 /// How an operation ends.
@@ -181,6 +182,7 @@ impl Drop for Report {
             None if std::thread::panicking() => (Status::INTERNAL, Answer::default()),
             None => (Status::CANCELLED, Answer::default()),
         };
+        logbook::reports();
         let made = catch_unwind(AssertUnwindSafe(|| answer::give(answer)));
         let mut raw = made.unwrap_or(RawResult::EMPTY);
         {

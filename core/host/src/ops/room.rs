@@ -37,7 +37,7 @@ unsafe extern "C" fn broadcast(
 ) -> Status {
     // SAFETY: the plugin passes its table and lends name and message for the call.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.broadcast", |instance| {
             let room = name(room)?;
             let (message, class) = message(event, || scope_of(instance.id, room))?;
             instance.declared.emit(&message.event);
@@ -57,7 +57,7 @@ unsafe extern "C" fn join(
 ) -> Status {
     // SAFETY: as above, and `out` is the plugin's memory for the result.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.join", |instance| {
             writable(out)?;
             let (room, meta) = (name(room)?, json(meta)?);
             let joined = instance.hub.join(instance.id, ConnId(conn), room, meta, bound(max_members));
@@ -69,7 +69,7 @@ unsafe extern "C" fn join(
 unsafe extern "C" fn leave(host: *const Host, conn: Conn, room: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.leave", |instance| {
             writable(out)?;
             let left = instance.hub.leave(instance.id, ConnId(conn), name(room)?);
             answer::fill(out, left_answer(left)?)
@@ -88,7 +88,7 @@ unsafe extern "C" fn join_user(
 ) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.join_user", |instance| {
             writable(out)?;
             let (room, user, meta) = (name(room)?, name(user)?, json(meta)?);
             let (ttl, most) = (Duration::from_millis(ttl_ms), bound(max_members));
@@ -101,7 +101,7 @@ unsafe extern "C" fn join_user(
 unsafe extern "C" fn leave_user(host: *const Host, room: Slice, user: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.leave_user", |instance| {
             writable(out)?;
             let left = instance.hub.leave_user(instance.id, name(room)?, name(user)?);
             answer::fill(out, left_answer(left)?)
@@ -112,7 +112,7 @@ unsafe extern "C" fn leave_user(host: *const Host, room: Slice, user: Slice, out
 unsafe extern "C" fn members(host: *const Host, room: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.members", |instance| {
             let members = instance.hub.members(instance.id, name(room)?);
             let payload = serde_json::to_vec(&members).map_err(|_| Status::INTERNAL)?;
             answer::fill(out, Answer::payload(payload))
@@ -123,7 +123,7 @@ unsafe extern "C" fn members(host: *const Host, room: Slice, out: *mut RawResult
 unsafe extern "C" fn count(host: *const Host, room: Slice, out: *mut RawResult) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.count", |instance| {
             let members = instance.hub.count(instance.id, name(room)?);
             answer::fill(out, Answer::code(members))
         })
@@ -132,7 +132,9 @@ unsafe extern "C" fn count(host: *const Host, room: Slice, out: *mut RawResult) 
 
 unsafe extern "C" fn refresh(host: *const Host, state: u32, room: Slice) -> Status {
     // SAFETY: as above.
-    unsafe { guarded(host, |instance| done(instance.hub.refresh(instance.id, state, name(room)?))) }
+    unsafe {
+        guarded(host, "room.refresh", |instance| done(instance.hub.refresh(instance.id, state, name(room)?)))
+    }
 }
 
 unsafe extern "C" fn join_as(
@@ -146,7 +148,7 @@ unsafe extern "C" fn join_as(
 ) -> Status {
     // SAFETY: as above.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.join_as", |instance| {
             writable(out)?;
             let (room, user, meta) = (name(room)?, name(user)?, json(meta)?);
             let (conn, most) = (ConnId(conn), bound(max_members));
@@ -170,7 +172,7 @@ unsafe extern "C" fn claim(
 ) -> Status {
     // SAFETY: the plugin passes its table, lends the names, and gives memory for results.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "room.claim", |instance| {
             let (room, user, meta) = (name(room)?, text(user, NAME)?, json(meta)?);
             let own = (!user.is_empty()).then(|| user.to_owned());
             let who = match (conn, own) {

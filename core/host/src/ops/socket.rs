@@ -6,7 +6,10 @@ use exedra_abi::{Conn, Done, Host, Message, OpId, RawResult, Slice, SocketExt, S
 use exedra_hub::ConnId;
 
 use super::{bytes, done, guarded, message, pending, scope_of, status_of};
-use crate::answer::{self, Answer};
+use crate::{
+    answer::{self, Answer},
+    logbook,
+};
 
 /// Bytes of a plugin's notes about a connection.
 const DATA: usize = 64 << 10;
@@ -24,7 +27,8 @@ pub(super) static TABLE: SocketExt = SocketExt {
 unsafe extern "C" fn emit(host: *const Host, conn: Conn, event: *const Message) -> Status {
     // SAFETY: the plugin passes its table and lends the message for the call.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "socket.emit", |instance| {
+            logbook::used(instance, conn);
             let (message, class) = message(event, || scope_of(instance.id, ""))?;
             instance.declared.emit(&message.event);
             done(instance.hub.emit(instance.id, ConnId(conn), message, class))
@@ -42,7 +46,8 @@ unsafe extern "C" fn request(
 ) -> Status {
     // SAFETY: as above; `done` and `op` are the plugin's for this operation.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "socket.request", |instance| {
+            logbook::used(instance, conn);
             let (message, _) = message(event, String::new)?;
             instance.declared.emit(&message.event);
             let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
@@ -58,13 +63,15 @@ unsafe extern "C" fn request(
 
 unsafe extern "C" fn disconnect(host: *const Host, conn: Conn) -> Status {
     // SAFETY: the plugin passes its table.
-    unsafe { guarded(host, |instance| done(instance.hub.kick(instance.id, ConnId(conn)))) }
+    unsafe {
+        guarded(host, "socket.disconnect", |instance| done(instance.hub.kick(instance.id, ConnId(conn))))
+    }
 }
 
 unsafe extern "C" fn set_data(host: *const Host, conn: Conn, data: Slice) -> Status {
     // SAFETY: the plugin passes its table and lends the data for the call.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "socket.set_data", |instance| {
             let data = bytes::Bytes::copy_from_slice(bytes(data, DATA)?);
             done(instance.hub.set_data(instance.id, ConnId(conn), data))
         })
@@ -74,7 +81,7 @@ unsafe extern "C" fn set_data(host: *const Host, conn: Conn, data: Slice) -> Sta
 unsafe extern "C" fn get_data(host: *const Host, conn: Conn, out: *mut RawResult) -> Status {
     // SAFETY: the plugin passes its table and memory for the result.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "socket.get_data", |instance| {
             let data = instance.hub.get_data(instance.id, ConnId(conn)).map_err(|r| status_of(&r))?;
             answer::fill(out, Answer::payload(data))
         })

@@ -18,7 +18,7 @@ unsafe extern "C" fn now_ms(host: *const Host) -> u64 {
     let mut now = 0;
     // SAFETY: the plugin passes its table.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "time.now_ms", |instance| {
             let since = instance.hub.clock().now().duration_since(UNIX_EPOCH).unwrap_or_default();
             now = since.as_millis() as u64;
             Ok(Status::OK)
@@ -30,7 +30,7 @@ unsafe extern "C" fn now_ms(host: *const Host) -> u64 {
 unsafe extern "C" fn sleep(host: *const Host, ms: u64, done: Done, op: *mut OpId) -> Status {
     // SAFETY: as above; `done` and `op` are the plugin's for this operation.
     unsafe {
-        guarded(host, |instance| {
+        guarded(host, "time.sleep", |instance| {
             let slept = instance.hub.clock().sleep(Duration::from_millis(ms));
             let work = Box::pin(async move {
                 slept.await;

@@ -9,6 +9,14 @@
 #ifndef ID
 #define ID "echo"
 #endif
+#ifndef CREATE
+#define CREATE EXEDRA_OK
+#endif
+#ifdef RPCS
+#define MORE "\"rpcs\":[{\"method\":\"spin\"},{\"method\":\"report\"}],"
+#else
+#define MORE ""
+#endif
 #define TEXT(s) {(const uint8_t *)(s), sizeof(s) - 1}
 
 typedef struct {
@@ -17,7 +25,7 @@ typedef struct {
   const exedra_room_ext *room;
   const exedra_kv_ext *kv;
   char mark[256]; /* a file that gets a line for each step of life */
-  atomic_int cancels, drops, second, late;
+  atomic_int cancels, drops, second, late, begun;
   char ack[256];
 } echo;
 
@@ -107,6 +115,7 @@ static void work_drop(void *data) {
 static exedra_status spawn(echo *e, exedra_call call, char how) {
   work *w = malloc(sizeof *w);
   w->e = e, w->call = call, w->polls = 0, w->how = how;
+  e->begun++;
   exedra_task task = {sizeof task, 0, w, work_poll, work_drop};
   exedra_status status = e->host->spawn(e->host, &task, call);
   return status == EXEDRA_OK ? EXEDRA_PENDING : status;
@@ -163,7 +172,7 @@ static exedra_status dispatch(void *self, const exedra_event *event, exedra_resu
     return e->socket->emit(e->host, event->conn, &bad);
   }
   if (is(event->name, "report")) {
-    snprintf(e->ack, sizeof e->ack, "[%d,%d,%d,%d]", e->cancels, e->drops, e->second, e->late);
+    snprintf(e->ack, sizeof e->ack, "[%d,%d,%d,%d,%d]", e->cancels, e->drops, e->second, e->late, e->begun);
     *out = answer(e->ack);
   }
   return EXEDRA_OK;
@@ -191,7 +200,7 @@ static void destroy(void *self) {
 static exedra_status describe(exedra_slice settings, exedra_result *out) {
   (void)settings;
   *out = answer("{\"name\":\"" ID "\",\"version\":\"1.0.0\",\"namespaces\":[{\"path\":\"/\",\"auth\":\"none\"}],"
-                "\"events\":[{\"name\":\"*\"}],"
+                "\"events\":[{\"name\":\"*\"}]," MORE
                 "\"settings\":{\"type\":\"object\",\"properties\":{\"mark\":{\"type\":\"string\"}},"
                 "\"additionalProperties\":false}}");
   return EXEDRA_OK;
@@ -200,6 +209,7 @@ static exedra_status describe(exedra_slice settings, exedra_result *out) {
 static exedra_status create(const exedra_host *host, exedra_slice settings, exedra_plugin *plugin,
                             exedra_result *out) {
   (void)out;
+  if (CREATE != EXEDRA_OK) return CREATE;
   echo *e = calloc(1, sizeof *e);
   static const char before[] = "{\"mark\":\"";
   size_t skip = sizeof before - 1;

@@ -10,6 +10,8 @@ use crate::{
     port::{Call, PluginId},
 };
 
+/// How often a timer that is not declared any more looks whether it is again.
+const REST: Duration = Duration::from_secs(1);
 /// How often ends are looked for. A token is over at most this long after its `exp`.
 const TICK: Duration = Duration::from_millis(250);
 
@@ -18,17 +20,21 @@ impl Hub {
     pub fn run(self: &Arc<Self>) -> Task {
         let mut tasks = vec![self.clone().tick()];
         tasks.extend(self.live_together());
-        for (index, slot) in self.slots().iter().enumerate() {
-            let plugin = PluginId(index as u16);
-            tasks.extend(self.listen(plugin));
-            for (handler, timer) in slot.manifest.timers.iter().enumerate() {
-                let every = Duration::from_millis(timer.every_ms.max(1));
-                tasks.push(self.clone().timer(plugin, handler as u32, every));
-            }
+        for index in 0..self.slots().len() {
+            tasks.extend(self.work_of(PluginId(index as u16)));
         }
         Box::pin(async move {
             join_all(tasks).await;
         })
+    }
+
+    /// What is to run for a plugin beside its connections and does not yet.
+    pub(super) fn work_of(self: &Arc<Self>, plugin: PluginId) -> Vec<Task> {
+        let Some(slot) = self.slot(plugin) else { return Vec::new() };
+        let mut tasks = self.listen(plugin);
+        let timers = slot.begun.timers(slot.manifest.timers.len());
+        tasks.extend(timers.map(|handler| self.clone().timer(plugin, handler as u32)));
+        tasks
     }
 
     fn tick(self: Arc<Self>) -> Task {
@@ -66,11 +72,14 @@ impl Hub {
         }
     }
 
-    fn timer(self: Arc<Self>, plugin: PluginId, handler: u32, every: Duration) -> Task {
+    /// The period is looked up each time: another version of the plugin may have another one, or no such timer.
+    pub(super) fn timer(self: Arc<Self>, plugin: PluginId, handler: u32) -> Task {
         Box::pin(async move {
             loop {
-                self.parts.clock.sleep(every).await;
-                if !self.is_enabled(plugin) {
+                let every = self.slot(plugin).and_then(|slot| slot.manifest.timers.get(handler as usize));
+                let declared = every.map(|timer| Duration::from_millis(timer.every_ms.max(1)));
+                self.parts.clock.sleep(declared.unwrap_or(REST)).await;
+                if declared.is_none() || !self.is_enabled(plugin) {
                     continue;
                 }
                 if let Err(refusal) = self.call(plugin, Call::Timer { handler }).await {

@@ -443,6 +443,22 @@ impl Hub {
         }
     }
 
+    /// Asks the other nodes to say anew who is in their rooms.
+    pub(super) fn ask_about_all(&self) {
+        if let Some(united) = self.united.get() {
+            united.desk.ask_for_hello();
+        }
+    }
+
+    /// Nothing stays of the rooms of a plugin that is none any more, here or in what the others know of us.
+    pub(super) fn forget_rooms(&self, plugin: PluginId) {
+        let _turn = self.united.get().map(|united| united.turn.write());
+        let had = self.rooms.forget(plugin);
+        if let Some(united) = self.united.get().filter(|_| had) {
+            united.desk.ask_for_state();
+        }
+    }
+
     /// Says goodbye to the others; ends when they have it, or after a second.
     pub async fn part(&self) {
         let Some(united) = self.united.get().filter(|united| united.is_up()) else { return };

@@ -70,19 +70,19 @@ struct Letter {
 }
 
 impl Hub {
-    /// Listens for what is injected into a plugin and asked of it; ends when the bus does.
+    /// Listens for what is injected into a plugin and asked of it, unless that is done already; ends when the bus does.
     pub(super) fn listen(self: &Arc<Self>, plugin: PluginId) -> Vec<Task> {
         let Some(slot) = self.slot(plugin) else { return Vec::new() };
         let name = slot.manifest.name.clone();
         let mut tasks: Vec<Task> = Vec::new();
-        if !slot.manifest.injects.is_empty() {
+        if slot.begun.injects(!slot.manifest.injects.is_empty()) {
             let (hub, interest) = (self.clone(), Interest::In { plugin: name.clone() });
             tasks.push(match self.injected.intake.get().cloned() {
                 Some(intake) => Box::pin(self.clone().take_kept(plugin, intake, name.clone())),
                 None => Box::pin(async move { hub.take_injected(plugin, interest).await }),
             });
         }
-        if !slot.manifest.rpcs.is_empty() {
+        if slot.begun.rpcs(!slot.manifest.rpcs.is_empty()) {
             let (hub, interest) = (self.clone(), Interest::Rpc { service: name });
             tasks.push(Box::pin(async move { hub.take_requests(plugin, interest).await }));
         }

@@ -32,7 +32,7 @@ impl Hub {
 
     /// The line that the events of a plugin, or of a namespace, are in; `None` without recovery.
     pub(super) fn line(&self, number: usize) -> Option<&Line> {
-        self.installed.get()?.lines.get(number)
+        self.installed.get()?.lines.get(number).map(|line| &**line)
     }
 
     /// The line of a plugin, held, while something recoverable is sent.
@@ -159,7 +159,7 @@ impl Hub {
         for line in &installed.lines {
             line.sweep(now);
         }
-        let waiting = installed.lines.iter().map(Line::waiting).sum::<usize>();
+        let waiting = installed.lines.iter().map(|line| line.waiting()).sum::<usize>();
         self.parts.metrics.recoverable_sessions.set(waiting as i64);
         self.parts.metrics.recovery_bytes.set(self.recovery_total.bytes() as i64);
     }

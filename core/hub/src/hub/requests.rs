@@ -30,7 +30,7 @@ impl Hub {
         };
         request.identity = identity;
         request.params = route.params;
-        let call = Call::Http { handler: route.handler, request: Box::new(request) };
+        let call = Call::Http { handler: route.handler, route: route.name, request: Box::new(request) };
         match self.call(route.plugin, call).await {
             Ok(Reply::Http(response)) => response,
             Ok(Reply::Empty) => HttpResponse { status: 204, headers: Vec::new(), body: bytes::Bytes::new() },

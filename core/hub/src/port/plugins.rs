@@ -100,6 +100,8 @@ pub enum Call {
     Http {
         /// Index into `routes` of the manifest.
         handler: u32,
+        /// Method and path of the route as they are declared: `GET /meetings/{id}`.
+        route: Arc<str>,
         /// The request.
         request: Box<HttpRequest>,
     },

@@ -3,6 +3,7 @@
 mod cluster;
 mod intake;
 mod recovery;
+mod replacing;
 mod stage;
 mod switching;
 

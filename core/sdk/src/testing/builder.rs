@@ -130,7 +130,11 @@ impl Builder {
             manifests.push(host.load(spec).map_err(|error| error.to_string())?);
         }
         let manifest = manifests.first().cloned().ok_or("a test needs a plugin")?;
-        let install = |manifest| Install { manifest, namespace: self.namespace.clone(), auth: self.auth };
+        let install = |manifest: Manifest| Install {
+            manifest: manifest.into(),
+            namespace: self.namespace.clone(),
+            auth: self.auth,
+        };
         hub.install(host.clone(), manifests.into_iter().map(install).collect())?;
         host.start().map_err(|error| error.to_string())?;
         let mut running = hub.run();

@@ -1,4 +1,4 @@
-//! The plugins: how they are, what they declare, and turning them off and on.
+//! The plugins: how they are, what they declare, turning them off and on, and putting another version in their place.
 
 use std::sync::Arc;
 
@@ -7,11 +7,13 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
+use exedra_host::LoadError;
 use exedra_hub::{Hub, port::PluginId};
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::{Admin, Refused, views::no_plugin};
+use crate::plugins::said;
 
 /// Every enabled plugin.
 pub(super) async fn list(State(admin): State<Arc<Admin>>) -> Json<Value> {
@@ -43,6 +45,31 @@ pub(super) async fn enable(admin: State<Arc<Admin>>, name: Path<String>) -> Resu
 /// Turns a plugin off.
 pub(super) async fn disable(admin: State<Arc<Admin>>, name: Path<String>) -> Result<Json<Value>, Refused> {
     switch(admin, name, "disabled", |hub, plugin| hub.disable(plugin)).await
+}
+
+/// Loads the library again. What is the same stays; what is worse is refused, and the old version goes on.
+pub(super) async fn reload(
+    State(admin): State<Arc<Admin>>,
+    Path(name): Path<String>,
+) -> Result<Json<Value>, Refused> {
+    let plugin = name.clone();
+    let reloaded = spawn_blocking(move || {
+        let _one_after_another = admin.switching.lock();
+        admin.lineup.reload(&plugin)
+    });
+    let failed = |_| Refused::new(StatusCode::INTERNAL_SERVER_ERROR, "the plugin could not be reloaded");
+    match reloaded.await.map_err(failed)? {
+        Ok(changed) => Ok(Json(json!({
+            "name": name,
+            "version": changed.version,
+            "generation": changed.generation,
+            "changed": changed.changed,
+            "closed": changed.hub.closed,
+            "retired": changed.retired,
+        }))),
+        Err(LoadError::NotRunning { .. }) => Err(no_plugin()),
+        Err(error) => Err(Refused::new(StatusCode::CONFLICT, said(&error))),
+    }
 }
 
 /// Twice the same is fine: the second time nothing is closed.

@@ -14,22 +14,39 @@ use crate::config::{Loaded, Setting};
 pub struct Settings {
     list: Vec<Setting>,
     waiting: Vec<String>,
+    failed: Vec<String>,
 }
 
 impl Settings {
     /// What the hub was started with.
     pub fn of(loaded: &Loaded) -> Self {
-        Self { list: loaded.settings(), waiting: Vec::new() }
+        Self { list: loaded.settings(), waiting: Vec::new(), failed: Vec::new() }
     }
 
-    /// Takes over what a reload changes, and keeps the names of what waits.
-    pub fn reloaded(&mut self, loaded: &Loaded, live: &[&str], waiting: &[String]) {
+    /// Takes over what a reload changes, and keeps the names of what waits, and what went wrong.
+    pub fn reloaded(
+        &mut self,
+        loaded: &Loaded,
+        is_live: &dyn Fn(&str) -> bool,
+        waiting: &[String],
+        failed: Vec<String>,
+    ) {
         self.waiting = waiting.to_vec();
-        for new in loaded.settings().into_iter().filter(|new| live.contains(&new.key.as_str())) {
-            if let Some(old) = self.list.iter_mut().find(|old| old.key == new.key) {
-                *old = new;
+        self.failed = failed;
+        let new = loaded.settings();
+        let is_new = |key: &str| new.iter().any(|setting| setting.key == key);
+        self.list.retain(|old| is_new(&old.key) || !is_live(&old.key));
+        for setting in new.into_iter().filter(|setting| is_live(&setting.key)) {
+            match self.list.iter_mut().find(|old| old.key == setting.key) {
+                Some(old) => *old = setting,
+                None => self.list.push(setting),
             }
         }
+    }
+
+    /// What the configuration asks for and is not so: keys that need a restart, and plugins that stay as they were.
+    pub(super) fn unmet(&self) -> (&[String], &[String]) {
+        (&self.waiting, &self.failed)
     }
 
     /// Whether a setting has a value.
@@ -55,5 +72,5 @@ impl Settings {
 /// All settings.
 pub(super) async fn show(State(admin): State<Arc<Admin>>) -> Json<Value> {
     let settings = admin.settings.read();
-    Json(json!({ "settings": settings.list, "waiting": settings.waiting }))
+    Json(json!({ "settings": settings.list, "waiting": settings.waiting, "failed": settings.failed }))
 }

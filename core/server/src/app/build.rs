@@ -10,7 +10,7 @@ use exedra_gateway::{Gateway, GatewayConfig, LinkLimits};
 use exedra_host::{Host, HostConfig};
 use exedra_hub::{
     Hub, HubParts,
-    hub::{Install, Rules},
+    hub::Rules,
     limits::Limits,
     metrics::Metrics,
     port::{Authenticator, Bus, Store},
@@ -24,7 +24,9 @@ use crate::{
     cli::Failure,
     clock::TokioClock,
     config::{Config, Loaded, Problem, StoreDurability, StoreKind},
-    demo, descriptions, plugins,
+    demo, descriptions,
+    lineup::Lineup,
+    plugins,
 };
 
 /// How long the start waits for the store in JetStream, so that plugins find it open; then it goes on without.
@@ -47,13 +49,14 @@ pub(super) async fn app(loaded: Loaded, sources: Sources, runtime: Handle) -> Re
         limits: limits(config),
         metrics,
     });
-    let (host, installs) = plugins(&loaded, &hub)?;
+    let host = plugins(&loaded, &hub)?;
     cluster(config, &node, &hub, nats.as_ref()).await?;
     let mut tasks = vec![tokio::spawn(hub.run())];
-    let pages = demo::pages(config).merge(descriptions::pages(config, &installs));
+    let pages = demo::pages(config).merge(descriptions::pages(config, &hub));
     let gateway = gateway(config, &hub, pages).await?;
-    let admin = admin(&loaded, &hub, &host, gateway.local_addr(), &mut tasks).await?;
-    Ok(App { sources, hub, host, admin, gateway, nats, tasks, loaded })
+    let lineup = Arc::new(Lineup::new(&loaded, &hub, &host, Handle::current()));
+    let admin = admin(&loaded, (&hub, &host, &lineup), gateway.local_addr(), &mut tasks).await?;
+    Ok(App { sources, hub, host, lineup, admin, gateway, nats, tasks, loaded })
 }
 
 async fn store(config: &Config, node: &str, metrics: &Arc<Metrics>) -> Result<Arc<dyn Store>, Failure> {
@@ -141,14 +144,14 @@ fn limits(config: &Config) -> Limits {
 }
 
 /// Loads every enabled plugin, tells the hub what they declare, and starts them.
-fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<(Arc<Host>, Vec<Install>), Failure> {
+fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<Arc<Host>, Failure> {
     let state =
         loaded.config.store.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let host = Host::new(HostConfig::new(state), hub.clone());
     let mut problems = Vec::new();
     let mut installs = Vec::new();
     for (name, table) in loaded.config.plugins.enabled() {
-        match host.load(plugins::spec(loaded, name, table)) {
+        match host.load(plugins::spec(&loaded.config.plugins, name, table)) {
             Ok(manifest) => {
                 problems.extend(plugins::needs_key(loaded, name, table, &manifest));
                 installs.push(plugins::install(manifest, table));
@@ -159,9 +162,9 @@ fn plugins(loaded: &Loaded, hub: &Arc<Hub>) -> Result<(Arc<Host>, Vec<Install>),
     if !problems.is_empty() {
         return Err(problems.into());
     }
-    hub.install(host.clone(), installs.clone()).map_err(|why| Problem::new("plugins", why))?;
+    hub.install(host.clone(), installs).map_err(|why| Problem::new("plugins", why))?;
     host.start().map_err(|error| anyhow!(error).context("the plugins cannot be started"))?;
-    Ok((host, installs))
+    Ok(host)
 }
 
 async fn gateway(config: &Config, hub: &Arc<Hub>, pages: Router) -> Result<Gateway, Failure> {
@@ -184,8 +187,7 @@ async fn gateway(config: &Config, hub: &Arc<Hub>, pages: Router) -> Result<Gatew
 
 async fn admin(
     loaded: &Loaded,
-    hub: &Arc<Hub>,
-    host: &Arc<Host>,
+    (hub, host, lineup): (&Arc<Hub>, &Arc<Host>, &Arc<Lineup>),
     public: SocketAddr,
     tasks: &mut Vec<tokio::task::JoinHandle<()>>,
 ) -> Result<Arc<Admin>, Failure> {
@@ -194,7 +196,7 @@ async fn admin(
     let listener = TcpListener::bind(listen).await.with_context(|| in_use("admin.listen", listen))?;
     let token = config.admin_token().map_err(|why| Problem::new("admin.token_file", why))?;
     let listen = listener.local_addr().context("the admin listener has no address")?;
-    let admin = Arc::new(Admin::new(loaded, (hub, host), token, (listen, public)));
+    let admin = Arc::new(Admin::new(loaded, (hub, host, lineup), token, (listen, public)));
     let router = admin::router(admin.clone()).into_make_service_with_connect_info::<SocketAddr>();
     tasks.push(tokio::spawn(admin.clone().remember()));
     tasks.push(tokio::spawn(async move {

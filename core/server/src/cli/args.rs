@@ -1,10 +1,13 @@
 //! The shape of the command line.
 
-use std::{net::SocketAddr, path::PathBuf, sync::LazyLock, time::Duration};
+mod plugin;
+
+use std::{path::PathBuf, sync::LazyLock, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde_json::Value;
 
+pub(crate) use self::plugin::{Lang, PluginCommand, Running};
 use crate::token;
 
 static VERSION: LazyLock<String> = LazyLock::new(|| {
@@ -25,6 +28,7 @@ Examples:
   exedra config check -c hub.toml                 every problem at once, with its place
   exedra config show --origin                     what is in force, and where each value came from
   exedra token mint --sub ann --ttl 1h            a token for development
+  exedra plugin new my-plugin                     a project for a plugin in Rust; --lang c for one in C
   exedra plugin inspect target/release/libecho.so what a plugin accepts and emits
   exedra describe --format ts                     types of all events, for a typed client
   exedra publish meetings 8f3a phase '{\"phase\": \"voting\"}'   inject an event over NATS
@@ -68,13 +72,6 @@ Examples:
   exedra describe --format openapi -c hub.toml > openapi.json
   exedra describe --format asyncapi --set plugins.echo.enabled=false";
 
-const RUNNING: &str = "\
-The token is that of [admin] in the configuration, or of the environment variable EXEDRA_ADMIN__TOKEN. Lasts until
-the hub ends; [plugins.NAME] enabled says what the next one begins with.
-
-Example:
-  exedra plugin disable meetings -c hub.toml";
-
 /// A plugin-based event-streaming hub: Socket.IO, WebSocket and REST in front, plugins in the middle, NATS behind.
 #[derive(Debug, Parser)]
 #[command(name = "exedra", version = VERSION.as_str(), after_help = EXAMPLES, propagate_version = true)]
@@ -101,7 +98,7 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// List, inspect and check plugins; turn those of a running hub on and off
+    /// Make, check and list plugins; reload those of a running hub, and turn them on and off
     Plugin {
         #[command(subcommand)]
         command: PluginCommand,
@@ -270,56 +267,6 @@ pub(crate) enum ConfigCommand {
     /// Print a full file with all defaults and what they mean
     #[command(after_help = "Example:\n  exedra config defaults > exedra.toml")]
     Defaults,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum PluginCommand {
-    /// The configured plugins and their libraries
-    #[command(after_help = "Examples:\n  exedra plugin list\n  exedra plugin list --json -c hub.toml")]
-    List {
-        #[command(flatten)]
-        config: ConfigArgs,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Print a plugin's manifest as JSON
-    #[command(after_help = "Example:\n  exedra plugin inspect target/release/libmeetings.so")]
-    Inspect {
-        /// The library
-        file: PathBuf,
-    },
-    /// Load a plugin and check it, and settings for it
-    #[command(after_help = "Example:\n  exedra plugin check target/release/libmeetings.so -c settings.toml")]
-    Check {
-        /// The library
-        file: PathBuf,
-        /// A TOML file with the plugin's settings, or with its [plugins.NAME] table
-        #[arg(short = 'c', long = "config", value_name = "FILE")]
-        settings: Option<PathBuf>,
-    },
-    /// Turn a plugin of a running hub on again
-    #[command(after_help = RUNNING)]
-    Enable {
-        #[command(flatten)]
-        config: ConfigArgs,
-        /// Where the admin listener is, if not at admin.listen
-        #[arg(long, value_name = "ADDRESS")]
-        admin: Option<SocketAddr>,
-        /// The plugin
-        name: String,
-    },
-    /// Turn a plugin of a running hub off: connections that only it serves are closed, the other plugins go on
-    #[command(after_help = RUNNING)]
-    Disable {
-        #[command(flatten)]
-        config: ConfigArgs,
-        /// Where the admin listener is, if not at admin.listen
-        #[arg(long, value_name = "ADDRESS")]
-        admin: Option<SocketAddr>,
-        /// The plugin
-        name: String,
-    },
 }
 
 #[derive(Debug, Subcommand)]

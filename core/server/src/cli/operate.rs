@@ -26,14 +26,8 @@ pub(super) fn switch(
     name: &str,
     on: bool,
 ) -> Result<(), Failure> {
-    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') || name.is_empty() {
-        return Err(Problem::new("NAME", "a plugin's name is a-z, 0-9 and hyphens").into());
-    }
-    let token = config.admin_token().map_err(|why| Problem::new("admin.token_file", why))?;
-    let address = reachable(admin.unwrap_or(config.admin.listen));
     let turn = if on { "enable" } else { "disable" };
-    let said = post(address, &format!("/api/plugins/{name}/{turn}"), token.as_ref())
-        .with_context(|| format!("the plugin {name} cannot be {turn}d"))?;
+    let said = ask(config, admin, name, turn)?;
     let closed = said["closed"].as_u64().unwrap_or(0);
     let state = said["state"].as_str().unwrap_or(turn);
     let connections = if closed == 1 { "connection" } else { "connections" };
@@ -41,6 +35,35 @@ pub(super) fn switch(
         Some(true) => format!("{name} is {state}; {closed} {connections} closed\n"),
         _ => format!("{name} was {state} before\n"),
     })
+}
+
+/// Puts a newer version of a plugin in its place.
+pub(super) fn reload(config: &Config, admin: Option<SocketAddr>, name: &str) -> Result<(), Failure> {
+    let said = ask(config, admin, name, "reload")?;
+    let text = |key: &str| said[key].as_str().unwrap_or("?").to_owned();
+    if said["changed"].as_bool() != Some(true) {
+        return print(&format!("{name} {} is what runs already\n", text("version")));
+    }
+    let number = |key: &str| said[key].as_u64().unwrap_or(0);
+    let connections = match number("closed") {
+        0 => "its connections stay".to_owned(),
+        1 => "1 connection closed, to connect again".to_owned(),
+        closed => format!("{closed} connections closed, to connect again"),
+    };
+    let generation = number("generation");
+    print(&format!("{name} is {} now, generation {generation}; {connections}\n", text("version")))
+}
+
+/// Asks a running hub to do something with one of its plugins.
+fn ask(config: &Config, admin: Option<SocketAddr>, name: &str, what: &str) -> Result<Value, Failure> {
+    if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-') || name.is_empty() {
+        return Err(Problem::new("NAME", "a plugin's name is a-z, 0-9 and hyphens").into());
+    }
+    let token = config.admin_token().map_err(|why| Problem::new("admin.token_file", why))?;
+    let address = reachable(admin.unwrap_or(config.admin.listen));
+    let done = what.trim_end_matches('e');
+    let said = post(address, &format!("/api/plugins/{name}/{what}"), token.as_ref());
+    Ok(said.with_context(|| format!("the plugin {name} cannot be {done}ed"))?)
 }
 
 /// A hub that listens on every address is reached on this machine's own.

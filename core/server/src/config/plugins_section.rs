@@ -23,7 +23,7 @@ pub struct PluginsConfig {
 }
 
 /// One plugin.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PluginConfig {
     /// Whether it is loaded.

@@ -3,7 +3,7 @@
 // Needs: WebClient, Chromium, Nats.
 
 import assert from "node:assert/strict";
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { test } from "node:test";
 
@@ -11,6 +11,8 @@ import { launch } from "./harness/browser.mjs";
 import { startCluster } from "./harness/cluster.mjs";
 import { connectClient, heard, newMeeting } from "./harness/client.mjs";
 import { ECHO, MEETINGS, startHub } from "./harness/hub.mjs";
+import { tool } from "./harness/process.mjs";
+import { scratch } from "./harness/project.mjs";
 import { mint } from "./harness/tokens.mjs";
 import { until } from "./harness/wait.mjs";
 
@@ -184,6 +186,33 @@ test("plugin goes off and on", { timeout: 120_000 }, async (t) => {
   await seen(page.getByRole("row", { name: /^meetings running / }));
   await connectClient(t, hub, { token: mint("bob") });
   assert.deepEqual(complaints, []);
+});
+
+test("plugin is reloaded from its page", { timeout: 120_000 }, async (t) => {
+  const dir = scratch(t);
+  const library = readFileSync(path.join(tool("EXEDRA_BIN_DIR"), "libmeetings.so"));
+  const deploy = (bytes) => {
+    writeFileSync(path.join(dir, "next"), bytes, { mode: 0o755 });
+    renameSync(path.join(dir, "next"), path.join(dir, "libmeetings.so"));
+  };
+  deploy(library);
+  const hub = await startHub(t, { ...MEETINGS, plugins: { dir } });
+  const { bob } = await meeting(t, hub);
+  const { page, complaints } = await openConsole(t, hub, { hash: "#/plugins/meetings" });
+  const reload = async () => {
+    await page.getByRole("button", { name: "Reload meetings" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Reload" }).click();
+  };
+  await reload();
+  await seen(page.getByText(/^meetings \d\S* is what runs already$/));
+  deploy(Buffer.concat([library, Buffer.from("another build")]));
+  await reload();
+  await seen(page.getByText(/^meetings is \d\S*, generation 2; 0 connections closed$/));
+  assert.deepEqual(complaints, []);
+  deploy("no library");
+  await reload();
+  await seen(page.getByText(/is not an ELF shared library/));
+  assert.deepEqual(bob.drops, []);
 });
 
 test("token is asked for and kept in the tab", { timeout: 120_000 }, async (t) => {

@@ -20,13 +20,14 @@ pub(crate) const CANARY: &str = "canary-7f3a9c51e2d84b06-canary-canary";
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The plugins that the shipped configurations name.
-const PLUGINS: [&str; 6] = [
+const PLUGINS: [&str; 7] = [
     "exedra-deepfake",
     "exedra-echo",
     "exedra-hangouts",
     "exedra-live-preview",
     "exedra-meetings",
     "exedra-public-rooms",
+    "quick-poll",
 ];
 
 /// The folder of the workspace; shipped files are named from there.
