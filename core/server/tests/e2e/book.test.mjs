@@ -25,7 +25,7 @@ function folder(t) {
 function copy(t) {
   const root = folder(t);
   cpSync(path.join(ROOT, BOOK), path.join(root, BOOK), { recursive: true });
-  for (const name of ["deploy", "publishers", "web"]) symlinkSync(path.join(ROOT, "examples", name), path.join(root, "examples", name));
+  for (const name of ["deploy", "plugin-c", "plugin-rust", "publishers", "web"]) symlinkSync(path.join(ROOT, "examples", name), path.join(root, "examples", name));
   for (const name of ["config", "core", "dashboards", "plugins"]) symlinkSync(path.join(ROOT, name), path.join(root, name));
   for (const name of filesOf(ROOT, ".md").filter((one) => !one.includes("/"))) symlinkSync(path.join(ROOT, name), path.join(root, name));
   return { root, page: (name) => path.join(root, SOURCE, name) };

@@ -25,6 +25,7 @@ const BUILDS = "builds for minutes what every run of the tests has built before"
 const CHORE = "is a chore that holds all others, or waits for somebody who looks";
 const DOCKER = "needs Docker; e2e-deploy looks at the files";
 const KUBECTL = "needs Kubernetes; e2e-deploy looks at the files";
+const PROJECT = "is of a project, which e2e-plugin-new makes, builds, checks and serves";
 const INSTALLS = "installs from registries and sends for half a minute; the programs are run by the plugins' own tests";
 
 /** Blocks that are not run here, by document and first line, and why. */
@@ -45,9 +46,12 @@ const ELSEWHERE = new Map(
     "examples/deploy/README.md: kubectl apply -f examples/deploy/kubernetes/servicemonitor.yaml": KUBECTL,
     "examples/deploy/sizing.md: cargo build --release --workspace": BUILDS,
     "examples/deploy/sizing.md: target/release/exedra load idle -n 10000 --assert 'rss_per_connection<=4KiB'": "loads the machine for minutes; `cargo xtask bench` does",
+    "examples/plugin-c/README.md: make": PROJECT,
+    "examples/plugin-rust/README.md: cargo test": PROJECT,
     "examples/publishers/node/README.md: npm install": INSTALLS,
     "examples/publishers/python/README.md: python3 -m venv venv": INSTALLS,
     "examples/publishers/rust/README.md: cargo build --release -p exedra-detection-engine": INSTALLS,
+    "plugins/README.md: umask 022": PROJECT,
     "plugins/README.md: cargo build --release -p exedra-greeter": "is for the plugin that the reader has written by then",
   }),
 );
@@ -64,7 +68,7 @@ async function scene(t) {
   const dir = mkdtempSync(path.join(tmpdir(), "exedra-documents-"));
   t.after(() => rmSync(dir, { recursive: true, force: true }));
   const nats = await startNats(t);
-  const plugins = Object.fromEntries(PLUGINS.map((name) => [`plugins.${name}`, { enabled: true }]));
+  const plugins = Object.fromEntries([...PLUGINS, "quick-poll"].map((name) => [`plugins.${name}`, { enabled: true }]));
   const hub = await startHub(t, { ...plugins, auth: DEMO.auth, nats: { url: nats.url }, admin: { listen: "127.0.0.1:0", token: ADMIN_TOKEN } });
   const token = await mintByCli(hub, "ann", "Ann");
   const made = await rest(hub, "POST", "/meetings", { token, body: { meetingId: "8f3a", participantIds: ["ann"] } });
@@ -131,6 +135,9 @@ const FRONT_ENDS = [
     rest: 'lobby.on("connect", () => console.log("lobby"));\nlink.onopen = () => console.log("link");\n',
     works: ["lobby", "link"],
   },
+  // One contract, one hub: the second to vote makes it two.
+  { name: "examples/plugin-c/README.md", at: 0, given: "", works: ["{ votes: 1 }"] },
+  { name: "examples/plugin-rust/README.md", at: 0, given: "", works: ["{ votes: 2 }"] },
 ];
 
 test("lines for front ends work", { timeout: 60_000 }, async (t) => {
