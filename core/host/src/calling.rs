@@ -29,19 +29,23 @@ use crate::{
 
 /// A call that was let in, and by which instance; dropping it lets the next one in. An instance that is being taken
 /// down still makes the calls that it has let in.
-pub(crate) struct Admitted(Arc<Instance>);
+pub(crate) struct Admitted {
+    instance: Arc<Instance>,
+    /// When it was let in.
+    since: Instant,
+}
 
 impl std::ops::Deref for Admitted {
     type Target = Arc<Instance>;
 
     fn deref(&self) -> &Arc<Instance> {
-        &self.0
+        &self.instance
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.instance.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -57,7 +61,7 @@ impl Instance {
     pub(crate) async fn call(admitted: Admitted, call: Call) -> Result<Reply, Refusal> {
         let this = &*admitted;
         let (kind, expects, deadline) = (call.kind(), Expects::of(&call), this.deadline_of(&call));
-        let mut open = Open::new(this, kind, deadline)?;
+        let mut open = Open::new(this, kind, (admitted.since, deadline))?;
         let began = open.began;
         let outcome = match this.tell(open.number, call)? {
             Returned::Finished(status, answer) => {
@@ -86,7 +90,7 @@ impl Instance {
             return Err(Refusal::new(Code::Unavailable, "the plugin is disabled"));
         }
         let before = self.in_flight.fetch_add(1, Ordering::SeqCst);
-        let admitted = Admitted(self.clone());
+        let admitted = Admitted { instance: self.clone(), since: Instant::now() };
         if before >= self.limit {
             return Err(Refusal::new(Code::Busy, "the plugin has too many calls under way"));
         }
@@ -204,17 +208,22 @@ struct Open<'a> {
     /// Whether the plugin ended it; else it is told to let go.
     finished: bool,
     kind: Kind,
+    let_in: Instant,
     began: Instant,
     deadline: Duration,
 }
 
 impl<'a> Open<'a> {
-    fn new(instance: &'a Arc<Instance>, kind: Kind, deadline: Duration) -> Result<Self, Refusal> {
+    fn new(
+        instance: &'a Arc<Instance>,
+        kind: Kind,
+        (let_in, deadline): (Instant, Duration),
+    ) -> Result<Self, Refusal> {
         let number = instance.calls.open();
         let number =
             number.ok_or_else(|| Refusal::new(Code::Busy, "the plugin has too many calls under way"))?;
         logbook::call_opened(instance, number);
-        Ok(Self { instance, number, finished: false, kind, began: Instant::now(), deadline })
+        Ok(Self { instance, number, finished: false, kind, let_in, began: Instant::now(), deadline })
     }
 }
 
@@ -224,8 +233,8 @@ impl Drop for Open<'_> {
         if self.finished {
             return;
         }
-        // Whoever waited has a timer too, and may have been the first to give up.
-        let late = self.began.elapsed() + TICK >= self.deadline;
+        // Whoever waited has a timer too, made when the call was let in, and may have been the first to give up.
+        let late = self.let_in.elapsed() + TICK >= self.deadline;
         logbook::call_over(self.instance, self.number, late, self.kind);
         tasks.into_iter().for_each(|task| self.instance.tasks.cancel(task));
         if self.instance.executor.is_here() {
