@@ -74,7 +74,7 @@ const sees = (sockets, users, within = 10_000) =>
 
 test("a server is lost, then a hub", { timeout: 240_000 }, async (t) => {
   const { servers, hubs } = await startAll(t);
-  for (const hub of hubs) assert.deepEqual(await readiness(hub), { ready: true, reasons: [], warnings: [] });
+  for (const hub of hubs) assert.deepEqual(await readiness(hub), { ready: true, reasons: [], warnings: [], needs_restart: [], failed: [] });
   await complete(servers);
   const before = await streams(servers);
 

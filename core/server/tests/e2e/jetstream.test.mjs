@@ -60,7 +60,7 @@ function refusedForNow(answer) {
 
 test("answered votes survive hub and NATS", { timeout: 120_000 }, async (t) => {
   const { nats, hub, meeting } = await scene(t);
-  assert.deepEqual(await readiness(hub), { status: 200, ready: true, reasons: [], warnings: [] });
+  assert.deepEqual(await readiness(hub), { status: 200, ready: true, reasons: [], warnings: [], needs_restart: [], failed: [] });
   const first = await vote(hub, meeting, "ann", 12.5);
   const second = await vote(hub, meeting, "bob", 25, "k-1");
   assert.deepEqual([first.status, second.status], [201, 201], first.text + second.text);
