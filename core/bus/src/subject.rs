@@ -30,21 +30,17 @@ fn push_token(subject: &mut String, name: &str) -> Result<(), BusError> {
         return Err(BusError::TooLarge);
     }
     let start = subject.len();
-    let mut rest = name.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| !is_plain(byte)) {
-        subject.extend(rest[..at].iter().copied().map(char::from));
-        let byte = rest[at];
-        subject.extend([
-            '=',
-            char::from(HEX[usize::from(byte >> 4)]),
-            char::from(HEX[usize::from(byte & 15)]),
-        ]);
-        rest = &rest[at + 1..];
+    if name.is_empty() {
+        subject.push('=');
     }
-    match rest.len() == name.len() {
-        true if name.is_empty() => subject.push('='),
-        true => subject.push_str(name),
-        false => subject.extend(rest.iter().copied().map(char::from)),
+    for byte in name.bytes() {
+        if is_plain(byte) {
+            subject.push(char::from(byte));
+        } else {
+            subject.push('=');
+            subject.push(char::from(HEX[usize::from(byte >> 4)]));
+            subject.push(char::from(HEX[usize::from(byte & 15)]));
+        }
     }
     if subject.len() - start > MAX_TOKEN { Err(BusError::TooLarge) } else { Ok(()) }
 }
