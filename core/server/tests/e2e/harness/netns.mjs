@@ -57,14 +57,20 @@ export async function startNatsApart(t, wires) {
   const dir = mkdtempSync(path.join(tmpdir(), "exedra-nats-"));
   await ip("netns", "add", space);
   let program;
+  const laid = [];
   t.after(async () => {
     await program?.end();
-    await ip("netns", "delete", space); // its interfaces go with it
+    // The kernel takes a namespace apart some time later, and its interfaces with it: the next may have their names at once.
+    for (const wire of laid) await ip("link", "delete", wire.outside);
+    await ip("netns", "delete", space);
     rmSync(dir, { recursive: true, force: true });
   });
   const [net, tag] = [1 + (process.pid % 250), (process.pid % 46_656).toString(36)];
   const all = Array.from({ length: wires }, (_, at) => new Wire(space, `x${tag}${at}`, (host) => `198.18.${net}.${4 * at + host}`));
-  for (const wire of all) await wire.lay();
+  for (const wire of all) {
+    await wire.lay();
+    laid.push(wire);
+  }
   const args = ["--addr", "0.0.0.0", "--port", String(PORT), "--http_port", String(MONITOR), "--jetstream", "--store_dir", dir];
   program = new Program("ip", ["netns", "exec", space, tool("NATS_SERVER"), ...args]);
   for (const { address } of all) {
