@@ -39,6 +39,15 @@ fn version(number: &str, works: bool) -> Manifest {
     manifest
 }
 
+/// One event and one tick reach the plugin once each.
+async fn does_its_work_once(stage: &Stage, notes: &Mutex<Vec<String>>) {
+    stage.bus.inject("r", "n", "{}");
+    stage.advance(SECOND).await;
+    let mut told = notes.lock().clone();
+    told.sort();
+    assert_eq!(told, ["r {}", "timer"]);
+}
+
 #[tokio::test]
 async fn work_of_versions_is_done_once() {
     let (stage, notes) = noting(vec![version("1", true).into()]);
@@ -48,11 +57,7 @@ async fn work_of_versions_is_done_once() {
     }
     stage.settle().await;
     notes.lock().clear();
-    stage.bus.inject("r", "n", "{}");
-    stage.advance(SECOND).await;
-    let mut told = notes.lock().clone();
-    told.sort();
-    assert_eq!(told, ["r {}", "timer"]);
+    does_its_work_once(&stage, &notes).await;
 }
 
 #[tokio::test]
@@ -60,11 +65,7 @@ async fn work_begins_with_the_version_that_has_it() {
     let (stage, notes) = noting(vec![version("1", false).into()]);
     replace(&stage, version("2", true));
     stage.settle().await;
-    stage.bus.inject("r", "n", "{}");
-    stage.advance(SECOND).await;
-    let mut told = notes.lock().clone();
-    told.sort();
-    assert_eq!(told, ["r {}", "timer"]);
+    does_its_work_once(&stage, &notes).await;
 }
 
 #[tokio::test]
