@@ -10,10 +10,10 @@ use bytes::Bytes;
 use exedra_hub::{
     Task,
     cluster::NodeId,
-    port::{Address, BusError, Cluster, Ears, Place},
+    port::{Address, BusError, Cluster, Ears, Mark, Place},
 };
 use parking_lot::Mutex;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::limits::MAX_PAYLOAD;
 
@@ -46,12 +46,16 @@ struct Seat {
     read: usize,
     /// Whether it hears and is heard.
     cut: bool,
+    /// Parcels that are on their way for longer than all else.
+    late: Option<Vec<(Arc<Place>, Bytes)>>,
 }
 
 enum Heard {
     Entry(u64, Bytes),
-    Parcel(Place, Bytes),
+    Parcels(Vec<(Arc<Place>, Bytes)>),
     Told(Bytes),
+    /// Everything before has been heard.
+    Passed(oneshot::Sender<()>),
     Away,
     Back,
     Lost,
@@ -96,6 +100,20 @@ impl Commons {
         });
     }
 
+    /// From now on parcels for a node are on their way until [`Commons::hurry`].
+    pub fn dawdle(&self, node: NodeId) {
+        self.with(node, |seat, _| seat.late = Some(Vec::new()));
+    }
+
+    /// What was on its way arrives at once: of a broker that has a queue for each place, one queue after the other.
+    pub fn hurry(&self, node: NodeId) {
+        self.with(node, |seat, _| {
+            let mut late = seat.late.take().unwrap_or_default();
+            late.sort_by(|(one, _), (other, _)| other.room.cmp(&one.room));
+            seat.tell(Heard::Parcels(late));
+        });
+    }
+
     fn with(&self, node: NodeId, change: impl FnOnce(&mut Seat, &[Bytes])) {
         let mut shared = self.0.lock();
         let Shared { nodes, ledger, .. } = &mut *shared;
@@ -117,6 +135,15 @@ impl Shared {
 }
 
 impl Seat {
+    fn bring(&mut self, place: &Place, parcel: &Bytes) {
+        let parcel = (Arc::new(place.clone()), parcel.clone());
+        match &mut self.late {
+            Some(late) if late.len() < MAX_WAITING => late.push(parcel),
+            Some(_) => tracing::debug!("a node does not keep up"),
+            None => self.tell(Heard::Parcels(vec![parcel])),
+        }
+    }
+
     fn tell(&self, heard: Heard) {
         if self.ears.try_send(heard).is_err() {
             tracing::debug!("a node does not keep up");
@@ -132,6 +159,16 @@ impl Seat {
 }
 
 impl MemoryCluster {
+    /// An answer, once everything that came before it has been heard.
+    fn after_what_came<T: Send + 'static>(&self, answer: T) -> Task<T> {
+        let (passed, told) = oneshot::channel();
+        self.commons.with(self.me, |seat, _| seat.tell(Heard::Passed(passed)));
+        Box::pin(async move {
+            let _ = told.await;
+            answer
+        })
+    }
+
     fn is_cut(&self) -> bool {
         self.commons.0.lock().nodes.get(&self.me).is_none_or(|seat| seat.cut)
     }
@@ -149,13 +186,18 @@ impl Cluster for MemoryCluster {
         let (sender, mut heard) = mpsc::channel(MAX_WAITING);
         let mut shared = self.commons.0.lock();
         let read = shared.ledger.len();
-        shared.nodes.insert(self.me, Seat { ears: sender, places: HashSet::new(), read, cut: false });
+        shared
+            .nodes
+            .insert(self.me, Seat { ears: sender, places: HashSet::new(), read, cut: false, late: None });
         tokio::spawn(async move {
             while let Some(heard) = heard.recv().await {
                 match heard {
                     Heard::Entry(number, entry) => ears.entry(number, entry),
-                    Heard::Parcel(place, parcel) => ears.parcel(&place, parcel),
+                    Heard::Parcels(parcels) => ears.parcels(parcels),
                     Heard::Told(parcel) => ears.told(parcel),
+                    Heard::Passed(passed) => {
+                        let _ = passed.send(());
+                    }
                     Heard::Away => ears.away(),
                     Heard::Back => ears.back(),
                     Heard::Lost => ears.lost(),
@@ -188,11 +230,11 @@ impl Cluster for MemoryCluster {
         if matches!(to, Address::Kept(_) | Address::Session(_)) {
             shared.keep(to, &parcel);
         }
-        let others = shared.nodes.iter().filter(|(node, seat)| **node != self.me && !seat.cut);
+        let others = shared.nodes.iter_mut().filter(|(node, seat)| **node != self.me && !seat.cut);
         match to {
             Address::Kept(place) | Address::Passing(place) => {
                 for (_, seat) in others.filter(|(_, seat)| seat.places.contains(place)) {
-                    seat.tell(Heard::Parcel(place.clone(), parcel.clone()));
+                    seat.bring(place, &parcel);
                 }
             }
             Address::Node(to) => {
@@ -205,10 +247,16 @@ impl Cluster for MemoryCluster {
         Ok(())
     }
 
-    fn history(&self, of: &Address) -> Task<Result<Vec<(u64, Bytes)>, BusError>> {
-        let kept = self.commons.0.lock().kept.get(of).map(|kept| kept.iter().cloned().collect());
+    fn history(&self, of: &Address) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
+        let marked = |(number, parcel): &(u64, Bytes)| (mark(*number), parcel.clone());
+        let kept = self.commons.0.lock().kept.get(of).map(|kept| kept.iter().map(marked).collect());
         let history = if self.is_cut() { Err(away()) } else { Ok(kept.unwrap_or_default()) };
-        Box::pin(std::future::ready(history))
+        self.after_what_came(history)
+    }
+
+    fn reached(&self) -> Task<Result<Mark, BusError>> {
+        let reached = mark(self.commons.0.lock().kept_so_far);
+        self.after_what_came(if self.is_cut() { Err(away()) } else { Ok(reached) })
     }
 
     fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {
@@ -246,6 +294,10 @@ impl Drop for MemoryCluster {
     fn drop(&mut self) {
         self.commons.0.lock().nodes.remove(&self.me);
     }
+}
+
+fn mark(number: u64) -> Mark {
+    Mark { era: 0, number }
 }
 
 fn away() -> BusError {

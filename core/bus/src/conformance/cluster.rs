@@ -14,6 +14,8 @@ use super::{HOSTILE_NAMES, QUIET, SOON};
 struct Notes {
     entries: Mutex<Vec<(u64, Bytes)>>,
     parcels: Mutex<Vec<(Place, Bytes)>>,
+    /// How many parcels came with each call.
+    calls: Mutex<Vec<usize>>,
     told: Mutex<Vec<Bytes>>,
 }
 
@@ -24,8 +26,9 @@ impl Ears for Notes {
     fn lost(&self) {}
     fn away(&self) {}
     fn back(&self) {}
-    fn parcel(&self, place: &Place, parcel: Bytes) {
-        self.parcels.lock().push((place.clone(), parcel));
+    fn parcels(&self, parcels: Vec<(Arc<Place>, Bytes)>) {
+        self.calls.lock().push(parcels.len());
+        self.parcels.lock().extend(parcels.into_iter().map(|(place, parcel)| ((*place).clone(), parcel)));
     }
     fn told(&self, parcel: Bytes) {
         self.told.lock().push(parcel);
@@ -51,8 +54,10 @@ pub async fn run_all(links: [Arc<dyn Cluster>; 3]) {
     repeated_entry_is_one_entry(&nodes).await;
     parcels_go_to_those_who_attend(&nodes).await;
     order_of_a_sender_is_kept(&nodes).await;
+    order_is_kept_over_places(&nodes).await;
     hostile_names_are_places(&nodes).await;
     kept_is_kept_in_order(&nodes).await;
+    what_was_kept_has_been_heard(&nodes).await;
     records_are_replaced(&nodes).await;
     one_node_is_told(&nodes).await;
 }
@@ -136,6 +141,47 @@ async fn order_of_a_sender_is_kept(nodes: &[Node; 3]) {
     let heard: Vec<Bytes> =
         std::mem::take(&mut *nodes[1].notes.parcels.lock()).into_iter().map(|one| one.1).collect();
     assert_eq!(heard, (0..2_000).map(bytes).collect::<Vec<_>>());
+}
+
+async fn order_is_kept_over_places(nodes: &[Node; 3]) {
+    let places: Vec<Place> = (0..40).map(|at| place(&format!("over {at}"))).collect();
+    for place in &places {
+        nodes[1].link.attend(place).await;
+    }
+    nodes[1].notes.calls.lock().clear();
+    for number in 0..4_000_usize {
+        let to = Address::Passing(places[number * 7 % places.len()].clone());
+        assert_eq!(nodes[0].link.send(&to, bytes(number)), Ok(()));
+        if number % 500 == 0 {
+            sleep(Duration::from_millis(20)).await; // the queue is bounded
+        }
+    }
+    until("all parcels", || nodes[1].notes.parcels.lock().len() >= 4_000).await;
+    let heard = std::mem::take(&mut *nodes[1].notes.parcels.lock());
+    let number = |(_, text): &(Place, Bytes)| std::str::from_utf8(text).ok()?.parse::<usize>().ok();
+    let mut numbers: Vec<usize> = heard.iter().filter_map(number).collect();
+    let mut from = 0;
+    for call in &*nodes[1].notes.calls.lock() {
+        numbers[from..from + call].sort_unstable(); // within a call only each place is in order
+        from += call;
+    }
+    assert!(numbers.is_sorted(), "nothing is overtaken by a later call");
+    assert_eq!(numbers.len(), 4_000);
+}
+
+async fn what_was_kept_has_been_heard(nodes: &[Node; 3]) {
+    nodes[1].link.attend(&place("heard")).await;
+    let before = nodes[1].link.reached().await.expect("a mark");
+    for number in 0..200_usize {
+        assert_eq!(nodes[0].link.send(&Address::Kept(place("heard")), bytes(number)), Ok(()));
+        let kept = nodes[1].link.history(&Address::Kept(place("heard"))).await.expect("a history");
+        let heard = nodes[1].notes.parcels.lock().iter().filter(|(of, _)| *of == place("heard")).count();
+        assert!(heard >= kept.len(), "{} are kept, {heard} have been heard", kept.len());
+        assert!(kept.iter().all(|(at, _)| *at > before));
+    }
+    until("all parcels", || nodes[1].notes.parcels.lock().len() >= 200).await;
+    assert!(nodes[1].link.reached().await.expect("a mark") > before);
+    nodes[1].notes.parcels.lock().clear();
 }
 
 async fn hostile_names_are_places(nodes: &[Node; 3]) {

@@ -4,11 +4,11 @@
 //! It has a connection of its own, so that room messages and events of services do not wait for each other, and so that
 //! the server can leave out what the node has sent itself.
 
+mod hearing;
 mod ledger;
 mod past;
 
 use std::{
-    collections::HashMap,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -18,14 +18,13 @@ use exedra_hub::{
     Task,
     cluster::NodeId,
     metrics::Metrics,
-    port::{Address, BusError, Cluster, Ears, Place},
+    port::{Address, BusError, Cluster, Ears, Mark, Place},
     recovery::Recovery,
 };
 use futures_util::StreamExt;
-use parking_lot::Mutex;
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::{runtime::Handle, time::timeout};
 
-use self::{ledger::Ledger, past::Past};
+use self::{hearing::Hearing, ledger::Ledger, past::Past};
 use super::{
     Client, State, confirm, jetstream,
     link::Link,
@@ -38,12 +37,15 @@ use crate::{NatsConfig, counts::Counts, subject::Subjects};
 /// How often the connection is tried; a server that stands still is left for another one after three of these.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 
+/// How long what waits to be sent may take before a question about the past.
+const SENDING: Duration = Duration::from_secs(2);
+
 /// This node's way to the others.
 pub struct NatsCluster {
     me: NodeId,
     client: Client,
     subjects: Subjects,
-    outgoing: Outgoing,
+    outgoing: Arc<Outgoing>,
     counts: Arc<Counts>,
     /// Rooms are attended and left on any thread.
     home: Handle,
@@ -51,8 +53,7 @@ pub struct NatsCluster {
     ledger: Arc<Ledger>,
     /// `None` where clients do not come back.
     past: Option<Arc<Past>>,
-    /// The task that hears each attended room.
-    attended: Mutex<HashMap<Place, JoinHandle<()>>>,
+    hearing: Arc<Hearing>,
 }
 
 /// Makes the way; the connection comes about in the background. `replicas` is how many servers keep the ledger, and with
@@ -90,7 +91,7 @@ pub async fn connect(
         }),
         nobody: subjects.nobody(),
     };
-    let outgoing = Outgoing::start(client.clone(), link, counts.clone(), gate);
+    let outgoing = Arc::new(Outgoing::start(client.clone(), link, counts.clone(), gate));
     Ok(Arc::new(NatsCluster {
         me: NodeId::random(),
         client,
@@ -101,7 +102,7 @@ pub async fn connect(
         ears,
         ledger,
         past,
-        attended: Mutex::default(),
+        hearing: Arc::default(),
     }))
 }
 
@@ -114,6 +115,7 @@ impl Cluster for NatsCluster {
         if self.ears.set(ears.clone()).is_ok() {
             let (client, counts) = (self.client.clone(), self.counts.clone());
             self.home.spawn(self.ledger.clone().read(client.clone(), ears.clone(), counts.clone()));
+            self.home.spawn(self.hearing.run(ears.clone(), counts.clone()));
             let Ok(own) = self.subjects.address(&Address::Node(self.me)) else { return };
             self.home.spawn(async move {
                 let Ok(mut words) = client.subscribe(own).await else { return };
@@ -127,34 +129,21 @@ impl Cluster for NatsCluster {
 
     fn attend(&self, place: &Place) -> Task {
         let Ok(subject) = self.subjects.room(place) else { return Box::pin(std::future::ready(())) };
-        let (client, counts, ears) = (self.client.clone(), self.counts.clone(), self.ears.clone());
-        let (nobody, heard) = (self.subjects.nobody(), place.clone());
-        let (confirmed, told) = tokio::sync::oneshot::channel();
-        let hearing = self.home.spawn(async move {
-            let mut messages = match client.subscribe(subject).await {
-                Ok(messages) => messages,
+        let (client, nobody, room) = (self.client.clone(), self.subjects.nobody(), self.hearing.begin(place));
+        let attended = self.home.spawn(async move {
+            match client.subscribe(subject).await {
+                Ok(words) => room.bring(words.map(|message| message.payload).boxed()),
                 Err(error) => return tracing::warn!(%error, "a room of the other nodes is not heard"),
-            };
-            confirm(&client, nobody).await;
-            let _ = confirmed.send(());
-            let Some(ears) = ears.get() else { return };
-            while let Some(message) = messages.next().await {
-                counts.received(1);
-                ears.parcel(&heard, message.payload);
             }
+            confirm(&client, nobody).await;
         });
-        if let Some(before) = self.attended.lock().insert(place.clone(), hearing) {
-            before.abort();
-        }
         Box::pin(async move {
-            let _ = told.await;
+            let _ = attended.await;
         })
     }
 
     fn abandon(&self, place: &Place) {
-        if let Some(hearing) = self.attended.lock().remove(place) {
-            hearing.abort();
-        }
+        self.hearing.end(place);
     }
 
     fn send(&self, to: &Address, parcel: Bytes) -> Result<(), BusError> {
@@ -163,10 +152,16 @@ impl Cluster for NatsCluster {
         self.push(self.subjects.address(to)?, parcel, again)
     }
 
-    fn history(&self, of: &Address) -> Task<Result<Vec<(u64, Bytes)>, BusError>> {
+    fn history(&self, of: &Address) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
         let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Vec::new()))) };
         let (subject, client) = (self.subjects.address(of), self.client.clone());
-        self.here(async move { past.history(&client, subject?).await })
+        self.ask_past(async move { past.history(&client, subject?).await })
+    }
+
+    fn reached(&self) -> Task<Result<Mark, BusError>> {
+        let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Mark::default()))) };
+        let client = self.client.clone();
+        self.ask_past(async move { past.reached(&client).await })
     }
 
     fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {
@@ -204,6 +199,21 @@ impl NatsCluster {
         self.outgoing.push(Letter { subject, headers: None, payload, size, again })
     }
 
+    /// A question about the past: after everything that was sent before, with an answer after everything that came
+    /// before.
+    fn ask_past<T: Send + 'static>(
+        &self,
+        asking: impl Future<Output = Result<T, BusError>> + Send + 'static,
+    ) -> Task<Result<T, BusError>> {
+        let (outgoing, hearing) = (self.outgoing.clone(), self.hearing.clone());
+        self.here(async move {
+            timeout(SENDING, outgoing.emptied()).await.map_err(|_| BusError::Timeout)?;
+            let answer = asking.await?;
+            hearing.passed().await;
+            Ok(answer)
+        })
+    }
+
     /// Work that needs tokio's timers, to be awaited anywhere.
     fn here<T: Send + 'static>(
         &self,
@@ -211,11 +221,5 @@ impl NatsCluster {
     ) -> Task<Result<T, BusError>> {
         let work = self.home.spawn(work);
         Box::pin(async move { work.await.unwrap_or_else(|lost| Err(unavailable(lost))) })
-    }
-}
-
-impl Drop for NatsCluster {
-    fn drop(&mut self) {
-        self.attended.lock().drain().for_each(|(_, hearing)| hearing.abort());
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! version u8 · class u8 · latest key u64 · sender u32 · number u64 · before u64 · except u32, u64
-//! event: length u16, bytes · args: length u32, bytes · attachments: count u16, each length u32, bytes
+//! event: length u16, bytes · args: length u32, bytes · attachments: count u16, each length u32, bytes · time u64
 //! ```
 //! All numbers are little endian. What follows is for later versions and is passed over; another version is refused.
 
@@ -28,6 +28,9 @@ pub(crate) struct Parcel {
     pub(crate) except: Option<Origin>,
     /// How much it matters to slow links.
     pub(crate) class: Class,
+    /// When it was sent, on the nodes' common clock: later than all that its sender had sent and heard before. 0 of nodes
+    /// that have no such clock.
+    pub(crate) time: u64,
     /// What is sent.
     pub(crate) message: Message,
 }
@@ -36,7 +39,7 @@ impl Parcel {
     /// As bytes; `None` when a part is longer than its length can say.
     pub(crate) fn encode(&self) -> Option<Bytes> {
         let Message { event, args, attachments } = &self.message;
-        let mut to = BytesMut::with_capacity(48 + self.message.size() + 4 * attachments.len());
+        let mut to = BytesMut::with_capacity(56 + self.message.size() + 4 * attachments.len());
         let (class, key) = match self.class {
             Class::Reliable => (0, 0),
             Class::Latest(key) => (1, key),
@@ -58,6 +61,7 @@ impl Parcel {
         for attachment in attachments {
             put(&mut to, attachment)?;
         }
+        to.put_u64_le(self.time);
         Some(to.freeze())
     }
 
@@ -84,7 +88,9 @@ impl Parcel {
         std::str::from_utf8(&args).ok()?;
         let count = from.u16()?;
         let attachments = (0..count).map(|_| from.shared()).collect::<Option<Vec<_>>>()?;
-        Some(Self { sender, number, before, except, class, message: Message { event, args, attachments } })
+        let time = from.u64().unwrap_or_default();
+        let message = Message { event, args, attachments };
+        Some(Self { sender, number, before, except, class, time, message })
     }
 }
 
@@ -146,11 +152,11 @@ mod tests {
         let blob = || proptest::collection::vec(any::<u8>(), 0..40).prop_map(Bytes::from);
         let message = (".{0,20}", ".{0,40}", proptest::collection::vec(blob(), 0..3));
         let except = proptest::option::of((any::<u32>(), 1..u64::MAX));
-        (any::<(u32, u64, u64)>(), except, class, message).prop_map(
-            |((sender, number, before), except, class, (event, args, attachments))| {
+        (any::<(u32, u64, u64, u64)>(), except, class, message).prop_map(
+            |((sender, number, before, time), except, class, (event, args, attachments))| {
                 let message = Message { event: event.into(), args: args.into(), attachments };
                 let except = except.map(|(word, conn)| Origin { word: Word(word), conn: ConnId(conn) });
-                Parcel { sender: Word(sender), number, before, except, class, message }
+                Parcel { sender: Word(sender), number, before, except, class, time, message }
             },
         )
     }
@@ -167,7 +173,7 @@ mod tests {
         #[test]
         fn cut_parcels_are_none(parcel in parcel(), part in 0.0..1.0_f64) {
             let bytes = parcel.encode().unwrap();
-            let cut = (bytes.len() as f64 * part) as usize;
+            let cut = ((bytes.len() - size_of::<u64>()) as f64 * part) as usize;
             prop_assert_eq!(Parcel::decode(&bytes.slice(..cut)), None);
         }
 
@@ -177,12 +183,21 @@ mod tests {
         }
     }
 
+    fn plain() -> Parcel {
+        let (class, message) = (Class::Reliable, Message::new("e", "[]"));
+        Parcel { sender: Word(1), number: 0, before: 0, except: None, class, time: 7, message }
+    }
+
+    #[test]
+    fn parcels_without_a_time_are_taken() {
+        let bytes = plain().encode().unwrap();
+        let older = bytes.slice(..bytes.len() - size_of::<u64>());
+        assert_eq!(Parcel::decode(&older), Some(Parcel { time: 0, ..plain() }));
+    }
+
     #[test]
     fn other_versions_are_refused() {
-        let message = Message::new("e", "[]");
-        let parcel =
-            Parcel { sender: Word(1), number: 0, before: 0, except: None, class: Class::Reliable, message };
-        let mut bytes = parcel.encode().unwrap().to_vec();
+        let mut bytes = plain().encode().unwrap().to_vec();
         bytes[0] = 2;
         assert_eq!(Parcel::decode(&bytes.into()), None);
     }

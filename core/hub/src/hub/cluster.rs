@@ -2,9 +2,10 @@
 //!
 //! Everybody in a room here is served without a look at the others. Changes go to the [`desk`] in the order in which
 //! they happened, from there into the ledger, and come back with everybody else's, in one order for all ([`reading`]).
-//! [`interest`] is about who attends which rooms, and room messages between nodes; [`sessions`] about clients that come
-//! back to another node.
+//! [`interest`] is about who attends which rooms, and room messages between nodes; [`beginning`] about since when, and
+//! [`catching_up`] about what was missed; [`sessions`] about clients that come back to another node.
 
+mod beginning;
 mod catching_up;
 mod desk;
 mod intake;
@@ -521,9 +522,9 @@ impl Ears for Ear {
         }
     }
 
-    fn parcel(&self, place: &Place, parcel: Bytes) {
+    fn parcels(&self, parcels: Vec<(Arc<Place>, Bytes)>) {
         if let Some(hub) = self.0.upgrade() {
-            hub.take_parcel(place, &parcel);
+            hub.take_parcels(parcels);
         }
     }
 

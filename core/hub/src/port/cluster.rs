@@ -29,13 +29,23 @@ pub enum Address {
     Node(NodeId),
 }
 
+/// A point in what is kept: all that comes later has a greater one, also after the broker has begun anew.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Mark {
+    /// Which beginning of what is kept, in order of time.
+    pub era: u64,
+    /// The number since then.
+    pub number: u64,
+}
+
 /// What joins several nodes to one hub.
 ///
 /// * The ledger has one order for everybody: what is appended is heard by every node, the author too, with a number
 ///   that grows. A node that could not be given every entry is told so ([`Ears::lost`]) before the next one.
-/// * Parcels go to every other node that attends the place, at most once, in order per sender and place. Nobody hears
-///   its own.
+/// * Parcels go to every other node that attends the place, at most once, in order per sender. Nobody hears its own.
 /// * What is kept is bounded by count per address, age, and bytes of all; the oldest goes first.
+/// * What is kept later than a [`reached`](Cluster::reached) that was asked for while a place was attended is heard
+///   there, unless the connection breaks.
 /// * Nothing waits for the network but the returned tasks, and those end within a few seconds whatever happens.
 pub trait Cluster: Send + Sync + 'static {
     /// Who we are: another number at every start of the process.
@@ -51,12 +61,17 @@ pub trait Cluster: Send + Sync + 'static {
     /// # Errors
     /// [`BusError::Unavailable`] while disconnected with a full queue, [`BusError::TooLarge`] over the broker's limit.
     fn send(&self, to: &Address, parcel: Bytes) -> Result<(), BusError>;
-    /// What has been kept of an address, in the order of its numbers, which are one order for all addresses. Has
-    /// everything that was sent before the call.
+    /// What has been kept of an address, in order; the marks are one order for all addresses. Has everything that was
+    /// sent before the call. What had come by the time of the answer has been heard when it ends.
     ///
     /// # Errors
     /// [`BusError::Unavailable`] or [`BusError::Timeout`].
-    fn history(&self, of: &Address) -> Task<Result<Vec<(u64, Bytes)>, BusError>>;
+    fn history(&self, of: &Address) -> Task<Result<Vec<(Mark, Bytes)>, BusError>>;
+    /// How far what is kept has come. What had come by the time of the answer has been heard when it ends.
+    ///
+    /// # Errors
+    /// As [`Cluster::history`].
+    fn reached(&self) -> Task<Result<Mark, BusError>>;
     /// Writes down what a session consists of, in place of what was there; without waiting.
     ///
     /// # Errors
@@ -77,7 +92,8 @@ pub trait Cluster: Send + Sync + 'static {
     fn trouble(&self) -> Option<String>;
 }
 
-/// What a node hears. Called from one task per kind: entries in their order, parcels in order per sender and place.
+/// What a node hears. Called from one task per kind: entries in their order, parcels in the order in which they came,
+/// but for those of one call: of them, only each place's are.
 pub trait Ears: Send + Sync + 'static {
     /// An entry of the ledger, in its order.
     fn entry(&self, number: u64, entry: Bytes);
@@ -87,8 +103,8 @@ pub trait Ears: Send + Sync + 'static {
     fn away(&self);
     /// The connection was away and is back: what is kept can be read.
     fn back(&self);
-    /// A parcel for a place that we attend.
-    fn parcel(&self, place: &Place, parcel: Bytes);
+    /// Parcels for places that we attend. Whatever came before one of them is among them, or was heard before.
+    fn parcels(&self, parcels: Vec<(Arc<Place>, Bytes)>);
     /// A parcel for this node.
     fn told(&self, parcel: Bytes);
 }

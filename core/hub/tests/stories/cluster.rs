@@ -535,6 +535,87 @@ async fn what_was_said_during_a_cut_comes_late() {
 }
 
 #[tokio::test]
+async fn what_was_said_before_somebody_came_does_not_come_late() {
+    let house = House::recovering(3).await;
+    let [a, b, _] = &house.nodes[..] else { panic!() };
+    let (cyd, mut ann) = (Returning::connect(b, "cyd").await, Returning::connect(a, "ann").await);
+    b.join(&cyd.client, "r");
+    b.say("r", "before", None);
+    house.settle().await;
+    a.join(&ann.client, "r");
+    house.settle().await;
+    house.cut(0);
+    b.say("r", "0", None);
+    house.settle().await;
+    house.heal(0, false);
+    house.settle().await;
+    ann.read();
+    assert_eq!(ann.received, said(0..1));
+}
+
+#[tokio::test]
+async fn word_that_is_on_its_way_is_not_heard_twice() {
+    let house = House::recovering(3).await;
+    let [a, b, c] = &house.nodes[..] else { panic!() };
+    let (mut ann, mut bob) = (Returning::connect(a, "ann").await, Returning::connect(b, "bob").await);
+    a.join(&ann.client, "r");
+    b.join(&bob.client, "r");
+    write_records(&house).await;
+    house.commons.dawdle(b.link.node());
+    (0..3).for_each(|n| c.say("r", &n.to_string(), None));
+    write_records(&house).await;
+    let begun = ann.received.len();
+    let hurry = async {
+        house.settle().await;
+        house.commons.hurry(b.link.node());
+    };
+    let (beginning, ()) = tokio::join!(ann.come_to(b, "ann"), hurry);
+    assert_eq!((begun, beginning), (0, Beginning::Recovered));
+    c.say("r", "3", None);
+    house.settle().await;
+    ann.read();
+    bob.read();
+    assert_eq!(ann.received, said(0..4));
+    assert_eq!(bob.received, said(0..4));
+}
+
+#[tokio::test]
+async fn word_that_never_arrives_is_a_gap() {
+    let house = House::recovering(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let (mut ann, bob) = (Returning::connect(a, "ann").await, Returning::connect(b, "bob").await);
+    a.join(&ann.client, "r");
+    b.join(&bob.client, "r");
+    write_records(&house).await;
+    house.commons.dawdle(b.link.node());
+    a.say("r", "0", None);
+    write_records(&house).await;
+    let wait = async {
+        house.settle().await;
+        b.stage.clock.advance(Duration::from_secs(4));
+    };
+    let (beginning, ()) = tokio::join!(ann.come_to(b, "ann"), wait);
+    assert_eq!(beginning, Beginning::Lost(Lost::Gap));
+}
+
+#[tokio::test]
+async fn rooms_do_not_overtake_each_other() {
+    let house = House::of(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let (ann, bob) = (a.client("ann").await, b.client("bob").await);
+    for room in ["r", "s"] {
+        a.join(&ann, room);
+        b.join(&bob, room);
+    }
+    house.settle().await;
+    house.commons.dawdle(b.link.node());
+    (0..6).for_each(|n| a.say(["r", "s"][n % 2], &n.to_string(), None));
+    house.commons.hurry(b.link.node());
+    house.settle().await;
+    assert_eq!(bob.seen(), said(0..6));
+}
+
+#[tokio::test]
 async fn stranger_gets_no_session_of_another_node() {
     let house = House::recovering(2).await;
     let mut ann = Returning::connect(&house.nodes[0], "ann").await;

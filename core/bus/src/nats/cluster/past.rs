@@ -2,10 +2,16 @@
 //! streams in memory. They are read by subject and without a consumer: all of a subject with one question where the
 //! server can do that (2.11), else message by message.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
-use exedra_hub::{port::BusError, recovery::Recovery};
+use exedra_hub::{
+    port::{BusError, Mark},
+    recovery::Recovery,
+};
 use futures_util::StreamExt;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -30,6 +36,8 @@ pub(super) struct Past {
     mark: String,
     replicas: usize,
     rules: Recovery,
+    /// When the stream of events was made, in nanoseconds since 1970; 0 before it has been seen.
+    era: AtomicU64,
 }
 
 impl Past {
@@ -43,6 +51,7 @@ impl Past {
             records: subjects.records(),
             replicas,
             rules: rules.clone(),
+            era: AtomicU64::new(0),
         }
     }
 
@@ -68,10 +77,14 @@ impl Past {
         };
         for config in [events, sessions] {
             let name = config.name.clone();
-            context
+            let info = context
                 .create_or_update_stream(config)
                 .await
                 .map_err(|error| format!("JetStream does not keep {name}: {error}"))?;
+            if name == self.events {
+                let made = u64::try_from(info.created.unix_timestamp_nanos()).unwrap_or_default();
+                self.era.store(made, Ordering::Release);
+            }
         }
         Ok(())
     }
@@ -85,21 +98,28 @@ impl Past {
         }
     }
 
-    /// Everything that is kept of a subject, with the numbers of the stream.
+    /// How far the stream has come.
+    pub(super) async fn reached(&self, client: &Client) -> Result<Mark, BusError> {
+        let mark = timeout(PATIENCE, client.request(self.mark.clone(), Bytes::from_static(b"mark"))).await;
+        let mark = mark.map_err(|_| BusError::Timeout)?.map_err(unavailable)?;
+        let mark: Value = serde_json::from_slice(&mark.payload).map_err(unavailable)?;
+        let number = mark["seq"].as_u64().ok_or_else(|| unavailable("the past is not kept"))?;
+        Ok(Mark { era: self.era.load(Ordering::Acquire), number })
+    }
+
+    /// Everything that is kept of a subject.
     pub(super) async fn history(
         &self,
         client: &Client,
         subject: String,
-    ) -> Result<Vec<(u64, Bytes)>, BusError> {
-        let mark = timeout(PATIENCE, client.request(self.mark.clone(), Bytes::from_static(b"mark"))).await;
-        let mark = mark.map_err(|_| BusError::Timeout)?.map_err(unavailable)?;
-        let mark: Value = serde_json::from_slice(&mark.payload).map_err(unavailable)?;
-        let last = mark["seq"].as_u64().ok_or_else(|| unavailable("the past is not kept"))?;
-        if client.is_server_compatible(2, 11, 0) {
+    ) -> Result<Vec<(Mark, Bytes)>, BusError> {
+        let Mark { era, number: last } = self.reached(client).await?;
+        let history = if client.is_server_compatible(2, 11, 0) {
             self.read_at_once(client, &subject, last).await
         } else {
             self.read_one_by_one(client, &subject, last).await
-        }
+        };
+        Ok(history?.into_iter().map(|(number, parcel)| (Mark { era, number }, parcel)).collect())
     }
 
     async fn read_at_once(

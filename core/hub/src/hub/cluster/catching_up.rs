@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 
 use super::{Hub, United, interest::Attending};
-use crate::{cluster::parcel::Parcel, port::Address, rooms::RoomKey};
+use crate::{cluster::parcel::Parcel, port::Mark, rooms::RoomKey};
 
 /// Rooms that are read at the same time.
 const AT_ONCE: usize = 16;
@@ -42,13 +42,14 @@ impl Hub {
 
     async fn make_up(self: Arc<Self>, keys: Vec<RoomKey>) {
         let Some(united) = self.united.get() else { return };
+        let _turn = united.interests.catching_up.lock().await;
         let read = |key: &RoomKey| {
-            let (key, reading) = (key.clone(), self.read_history(united, &Address::Kept(self.place(key))));
+            let (key, reading) = (key.clone(), self.read_room(united, key));
             async move { (key, reading.await) }
         };
         let readings = keys.iter().map(read).collect::<Vec<_>>();
         let histories: Vec<_> = stream::iter(readings).buffer_unordered(AT_ONCE).collect().await;
-        let mut missed: Vec<(u64, RoomKey, Parcel)> = Vec::new();
+        let mut missed: Vec<(Mark, RoomKey, Parcel)> = Vec::new();
         for (key, history) in histories {
             let Some(history) = history else {
                 tracing::warn!(room = &*key.name, "what was said on other nodes meanwhile cannot be read");
@@ -57,31 +58,21 @@ impl Hub {
             missed.extend(history.iter().map(|(at, parcel)| (*at, key.clone(), parcel.clone())));
         }
         missed.sort_unstable_by_key(|(at, ..)| *at);
-        for (_, key, parcel) in missed {
-            if parcel.sender != self.word && united.interests.is_new(&key, &parcel) {
+        for (at, key, parcel) in missed {
+            if parcel.sender != self.word && united.interests.was_missed(&key, at, &parcel) {
                 self.parts.metrics.cluster.caught_up.inc();
                 self.deliver_parcel(&key, parcel);
             }
         }
-        keys.iter().for_each(|key| self.let_waiting_through(united, key));
+        self.let_waiting_through(united, &keys);
+        united.interests.passing.tell();
     }
 
-    fn let_waiting_through(&self, united: &United, key: &RoomKey) {
-        loop {
-            let waiting = {
-                let mut rooms = united.interests.rooms.lock();
-                let Some(room) = rooms.get_mut(key) else { return };
-                match &mut room.waiting {
-                    Some(waiting) if !waiting.is_empty() => std::mem::take(waiting),
-                    waiting => {
-                        *waiting = None;
-                        return;
-                    }
-                }
-            };
-            for parcel in waiting {
-                if united.interests.is_new(key, &parcel) {
-                    self.deliver_parcel(key, parcel);
+    fn let_waiting_through(&self, united: &United, keys: &[RoomKey]) {
+        while let Some(waiting) = united.interests.take_waiting(keys) {
+            for (key, parcel) in waiting {
+                if united.interests.is_new(&key, &parcel) {
+                    self.deliver_parcel(&key, parcel);
                 }
             }
         }
@@ -117,10 +108,36 @@ impl Hub {
 }
 
 impl super::Interests {
+    /// What waits in rooms, in the order of its times; when nothing does, nothing waits there any more.
+    fn take_waiting(&self, keys: &[RoomKey]) -> Option<Vec<(RoomKey, Parcel)>> {
+        let mut rooms = self.rooms.lock();
+        let mut all = Vec::new();
+        for key in keys {
+            let waiting = rooms.get_mut(key).and_then(|room| room.waiting.as_mut());
+            all.extend(waiting.into_iter().flat_map(std::mem::take).map(|parcel| (key.clone(), parcel)));
+        }
+        if all.is_empty() {
+            for key in keys {
+                if let Some(room) = rooms.get_mut(key) {
+                    room.waiting = None;
+                }
+            }
+            return None;
+        }
+        all.sort_by_key(|(_, parcel)| parcel.time);
+        Some(all)
+    }
+
     /// Whether a parcel has not been handed on yet; takes note of it.
     fn is_new(&self, key: &RoomKey, parcel: &Parcel) -> bool {
         let rooms: &mut HashMap<_, _> = &mut self.rooms.lock();
         rooms.get_mut(key).is_some_and(|room| room.is_new(parcel))
+    }
+
+    /// The same for one that is kept.
+    fn was_missed(&self, key: &RoomKey, at: Mark, parcel: &Parcel) -> bool {
+        let rooms: &mut HashMap<_, _> = &mut self.rooms.lock();
+        rooms.get_mut(key).is_some_and(|room| !room.is_older(at, parcel) && room.is_new(parcel))
     }
 }
 

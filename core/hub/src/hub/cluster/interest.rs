@@ -1,10 +1,12 @@
-//! Which rooms this node attends, counted by who is in them here; and room messages to and from the other nodes.
+//! Which rooms this node attends, counted by who is in them here; and room messages to and from the other nodes. Within
+//! a room they are handed on as they come; over all rooms, what a node has sent in its order, and an answer after what
+//! it answers: each carries the time of a clock that goes on with every message sent and heard (Lamport's).
 
 use std::{
     collections::HashMap,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -16,11 +18,14 @@ use futures_util::{
 };
 use parking_lot::Mutex;
 
-use super::{Hub, United};
+use super::{
+    Hub, United,
+    beginning::{Marks, Passing},
+};
 use crate::{
     Class, Connection, Message, Task,
     cluster::parcel::Parcel,
-    port::{Address, BusError, Place},
+    port::{Address, BusError, Mark, Place},
     recovery::{Heard, Origin, Recorded},
     rooms::RoomKey,
 };
@@ -38,13 +43,25 @@ pub(super) struct Interests {
     pub(super) away: AtomicBool,
     /// Rooms that are about to be attended.
     coming: Arc<AtomicUsize>,
+    /// The time on the nodes' common clock: later than everything that was sent or heard here.
+    time: AtomicU64,
+    /// How often a room has been attended.
+    turns: AtomicU64,
+    /// Held while what was missed is read and handed on: two who do so would overtake each other.
+    pub(super) catching_up: futures_util::lock::Mutex<()>,
+    pub(super) marks: Marks,
+    pub(super) passing: Passing,
 }
 
 /// A room that is attended.
 pub(super) struct Attending {
     /// Ends when nothing is missed any more.
     ready: Shared<Task>,
-    /// The newest recoverable event of each sender that was handed on.
+    /// Which time that a room is attended this is.
+    pub(super) turn: u64,
+    /// What is kept up to here was sent before the room was attended; `None` before that is known.
+    pub(super) from: Option<Mark>,
+    /// The newest recoverable event of each sender that was handed on, or sent before the room was attended.
     pub(super) heard: Heard,
     /// What has come while older events are being read; `None` when none are.
     pub(super) waiting: Option<Vec<Parcel>>,
@@ -52,7 +69,7 @@ pub(super) struct Attending {
 
 impl Hub {
     /// Attends a room, or stops, as there is somebody in it here or not. Whoever comes last sees what is true.
-    pub(super) fn sync_interest(&self, united: &United, key: &RoomKey) {
+    pub(super) fn sync_interest(self: &Arc<Self>, united: &United, key: &RoomKey) {
         let mut rooms = united.interests.rooms.lock();
         let heard = self.rooms.is_heard(key) || united.interests.pins.lock().contains_key(key);
         if heard == rooms.contains_key(key) {
@@ -74,9 +91,16 @@ impl Hub {
         });
         let ready = ready.shared();
         let waiting = united.interests.away.load(Ordering::Acquire).then(Vec::new);
-        rooms.insert(key.clone(), Attending { ready: ready.clone(), heard: Heard::default(), waiting });
+        let turn = united.interests.turns.fetch_add(1, Ordering::Relaxed);
+        let (heard, from) = (Heard::default(), None);
+        let attending = Attending { ready: ready.clone(), turn, from, heard, waiting };
+        rooms.insert(key.clone(), attending);
         drop(rooms);
-        self.spawn(Box::pin(ready));
+        let (hub, key) = (self.clone(), key.clone());
+        self.spawn(Box::pin(async move {
+            ready.await;
+            hub.mark_beginning(key, turn).await;
+        }));
     }
 
     /// Ends when nothing is missed any more of what is sent in a connection's rooms.
@@ -91,7 +115,7 @@ impl Hub {
     }
 
     /// Keeps attending rooms that nobody may be in yet, until it is taken off again.
-    pub(super) fn pin_interest(&self, united: &United, keys: &[RoomKey], pin: bool) {
+    pub(super) fn pin_interest(self: &Arc<Self>, united: &United, keys: &[RoomKey], pin: bool) {
         for key in keys {
             {
                 let mut pins = united.interests.pins.lock();
@@ -129,8 +153,7 @@ impl Hub {
     ) {
         let place = self.place(key);
         let to = if recorded.is_some() { Address::Kept(place) } else { Address::Passing(place) };
-        let parcel = self.parcel(message, class, recorded, except);
-        if let Err(error) = self.send_parcel(&to, &parcel) {
+        if let Err(error) = self.send_parcel(&to, message, class, recorded, except) {
             if let Some(slot) = self.slot(key.plugin) {
                 slot.metrics.dropped("bus_slow");
             }
@@ -141,41 +164,51 @@ impl Hub {
     /// Keeps an event of one session where other nodes find it.
     pub(in super::super) fn keep_for_session(&self, origin: Origin, message: &Message, recorded: &Recorded) {
         if self.is_united() {
-            let parcel = self.parcel(message, Class::Reliable, Some(recorded), None);
             let to = Address::Session(origin.to_string().into());
-            if let Err(error) = self.send_parcel(&to, &parcel) {
+            if let Err(error) = self.send_parcel(&to, message, Class::Reliable, Some(recorded), None) {
                 tracing::debug!(%error, "an event is not kept for its session");
             }
         }
     }
 
-    fn parcel(
+    fn send_parcel(
         &self,
+        to: &Address,
         message: &Message,
         class: Class,
         recorded: Option<&Recorded>,
         except: Option<Origin>,
-    ) -> Parcel {
-        let (number, before) = recorded.map_or((0, 0), |recorded| (recorded.number, recorded.before));
-        Parcel { sender: self.word, number, before, except, class, message: message.clone() }
-    }
-
-    fn send_parcel(&self, to: &Address, parcel: &Parcel) -> Result<(), BusError> {
+    ) -> Result<(), BusError> {
         let Some(united) = self.united.get() else { return Ok(()) };
+        let (number, before) = recorded.map_or((0, 0), |recorded| (recorded.number, recorded.before));
+        let time = united.interests.time.fetch_add(1, Ordering::Relaxed) + 1;
+        let message = message.clone();
+        let parcel = Parcel { sender: self.word, number, before, except, class, time, message };
         united.link.send(to, parcel.encode().ok_or(BusError::TooLarge)?)?;
         self.parts.metrics.cluster.parcels_out.inc();
         Ok(())
     }
 
-    /// A room message of another node: everybody in the room here hears it.
-    pub(super) fn take_parcel(self: &Arc<Self>, place: &Place, bytes: &Bytes) {
-        let Some(key) = self.key_of(place) else { return };
-        let Some(parcel) = Parcel::decode(bytes) else {
-            return tracing::debug!(room = &*key.name, "a room message of another node cannot be read");
+    /// Room messages of other nodes: everybody in their rooms here hears them, in the order of their times.
+    pub(super) fn take_parcels(self: &Arc<Self>, came: Vec<(Arc<Place>, Bytes)>) {
+        let Some(united) = self.united.get() else { return };
+        self.parts.metrics.cluster.parcels_in.inc_by(came.len() as u64);
+        let read = |(place, bytes): (Arc<Place>, Bytes)| {
+            let key = self.key_of(&place)?;
+            let parcel = Parcel::decode(&bytes);
+            if parcel.is_none() {
+                tracing::debug!(room = &*key.name, "a room message of another node cannot be read");
+            }
+            Some((key, parcel?))
         };
-        self.parts.metrics.cluster.parcels_in.inc();
-        if let Some(united) = self.united.get() {
+        let mut parcels: Vec<(RoomKey, Parcel)> = came.into_iter().filter_map(read).collect();
+        parcels.sort_by_key(|(_, parcel)| parcel.time); // keeps the order of those without one
+        if let Some((_, last)) = parcels.last() {
+            united.interests.time.fetch_max(last.time, Ordering::Relaxed);
+        }
+        for (key, parcel) in parcels {
             self.take_new(united, &key, parcel);
         }
+        united.interests.passing.tell();
     }
 }

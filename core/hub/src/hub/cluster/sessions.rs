@@ -24,7 +24,7 @@ use crate::{
     cluster::parcel::Parcel,
     hub::{Knock, recovery::Resumed},
     identity::Identity,
-    port::{Address, PluginId},
+    port::{Address, Mark, PluginId},
     recovery::{
         Away, Heard, Kept, Line, Lost, Numbered, Origin, Position, Record, Session, Stay, Target, Word,
     },
@@ -46,11 +46,13 @@ pub(super) struct Sessions {
     /// Sessions without a connection here: what is to be written of them.
     ended: Mutex<Vec<(Origin, Bytes)>>,
     writer: AtomicWaker,
-    /// What is being read of rooms right now, so that a thousand clients read it once.
-    reading: Mutex<HashMap<Address, Reading>>,
+    /// What is being read of rooms right now, so that a thousand clients read it once; by when a room was attended.
+    reading: Mutex<HashMap<(Address, u64), Reading>>,
 }
 
-pub(super) type Reading = Shared<Task<Option<Arc<Vec<(u64, Parcel)>>>>>;
+/// What is kept of a room or a session, in order.
+pub(super) type History = Arc<Vec<(Mark, Parcel)>>;
+pub(super) type Reading = Shared<Task<Option<History>>>;
 
 /// A session of another node, and what its client has missed.
 pub(in super::super) struct Adopted {
@@ -242,42 +244,75 @@ impl Hub {
         if !self.attended_all(united, &hold.keys).await {
             return Err(Lost::Gap);
         }
-        let since = record.rooms.iter().map(|kept| Position::read(&kept.since).unwrap_or_default().heard);
-        let bounds = since.chain([Heard::default()]);
-        let addresses = record.rooms.iter().map(|kept| {
-            let place = crate::port::Place { plugin: kept.plugin.clone(), room: kept.room.clone() };
-            Address::Kept(place)
-        });
-        let addresses: Vec<Address> = addresses.chain([Address::Session(name.into())]).collect();
-        let histories = join_all(addresses.iter().map(|address| self.read_history(united, address))).await;
-        let mut missed: Vec<(u64, Numbered, Message)> = Vec::new();
-        for (history, since) in histories.into_iter().zip(bounds) {
-            let mut bound = heard.clone();
-            bound.merge(&since);
-            missed.extend(beyond(&history.ok_or(Lost::Gap)?, &bound, session.origin).ok_or(Lost::Gap)?);
+        let Some((rooms, own)) = self.read_all(united, &hold.keys, &name).await else {
+            return Err(Lost::Gap);
+        };
+        if !self.heard_all(united, &rooms).await {
+            return Err(Lost::Gap);
         }
+        let mut missed: Vec<(Mark, Numbered, Message)> = Vec::new();
+        for (key, history) in &rooms {
+            let mut bound = heard.clone();
+            bound.merge(&self.since_of(&record, key));
+            missed.extend(beyond(history, &bound, session.origin).ok_or(Lost::Gap)?);
+        }
+        missed.extend(beyond(&own, &heard, session.origin).ok_or(Lost::Gap)?);
         missed.sort_unstable_by_key(|(at, ..)| *at);
         let missed = missed.into_iter().map(|(_, from, message)| (from, message)).collect();
         Ok(Adopted { session, record, heard, missed, hold })
     }
 
+    /// What is kept of rooms, and of a session; `None` when it cannot be read.
+    async fn read_all(
+        self: &Arc<Self>,
+        united: &United,
+        keys: &[RoomKey],
+        session: &str,
+    ) -> Option<(Vec<(RoomKey, History)>, History)> {
+        let own = self.read_history(united, Address::Session(session.into()), 0);
+        let rooms = join_all(keys.iter().map(|key| self.read_room(united, key))).await;
+        let rooms = keys.iter().zip(rooms).map(|(key, history)| Some((key.clone(), history?)));
+        Some((rooms.collect::<Option<_>>()?, own.await?))
+    }
+
+    /// How far a client had come with each sender when it joined a room.
+    fn since_of(&self, record: &Record, key: &RoomKey) -> Heard {
+        let mut kept = record
+            .rooms
+            .iter()
+            .filter(|kept| kept.room == key.name && self.plugin_named(&kept.plugin) == Some(key.plugin));
+        let since = kept.next().and_then(|kept| Position::read(&kept.since));
+        since.unwrap_or_default().heard
+    }
+
+    /// What is kept of a room.
+    pub(super) fn read_room(self: &Arc<Self>, united: &United, key: &RoomKey) -> Reading {
+        let turn = united.interests.rooms.lock().get(key).map_or(0, |room| room.turn);
+        self.read_history(united, Address::Kept(self.place(key)), turn)
+    }
+
     /// What is kept of an address; read once for all who ask at the same time.
-    pub(super) fn read_history(self: &Arc<Self>, united: &United, address: &Address) -> Reading {
+    fn read_history(self: &Arc<Self>, united: &United, address: Address, turn: u64) -> Reading {
         let mut reading = united.sessions.reading.lock();
-        if let Some(reading) = reading.get(address) {
+        let of = (address, turn);
+        if let Some(reading) = reading.get(&of) {
             return reading.clone();
         }
-        let (hub, of, history) = (self.clone(), address.clone(), united.link.history(address));
-        let read: Task<_> = Box::pin(async move {
-            let history = history.await;
-            if let Some(united) = hub.united.get() {
-                united.sessions.reading.lock().remove(&of);
+        let (hub, history) = (self.clone(), united.link.history(&of.0));
+        let read: Task<_> = Box::pin({
+            let of = of.clone();
+            async move {
+                let history = history.await;
+                if let Some(united) = hub.united.get() {
+                    united.sessions.reading.lock().remove(&of);
+                }
+                let parcels =
+                    history.ok()?.into_iter().map(|(at, bytes)| Some((at, Parcel::decode(&bytes)?)));
+                parcels.collect::<Option<Vec<_>>>().map(Arc::new)
             }
-            let parcels = history.ok()?.into_iter().map(|(at, bytes)| Some((at, Parcel::decode(&bytes)?)));
-            parcels.collect::<Option<Vec<_>>>().map(Arc::new)
         });
         let read = read.shared();
-        reading.insert(address.clone(), read.clone());
+        reading.insert(of, read.clone());
         read
     }
 
@@ -400,10 +435,10 @@ impl Drop for Hold {
 
 /// What of a history is newer than `bound` and was for a session; `None` when something is missing in between.
 fn beyond(
-    history: &[(u64, Parcel)],
+    history: &[(Mark, Parcel)],
     bound: &Heard,
     session: Origin,
-) -> Option<Vec<(u64, Numbered, Message)>> {
+) -> Option<Vec<(Mark, Numbered, Message)>> {
     let mut reached = bound.clone();
     let mut new = Vec::new();
     for (at, parcel) in history {
@@ -428,9 +463,11 @@ mod tests {
 
     const ME: Origin = Origin { word: Word(1), conn: ConnId(1) };
 
-    fn parcel(sender: u32, number: u64, before: u64) -> Parcel {
-        let message = Message::new("e", format!("[{number}]"));
-        Parcel { sender: Word(sender), number, before, except: None, class: Class::Reliable, message }
+    /// What is kept at `at`.
+    fn kept(at: u64, sender: u32, number: u64, before: u64) -> (Mark, Parcel) {
+        let (message, class) = (Message::new("e", format!("[{number}]")), Class::Reliable);
+        let parcel = Parcel { sender: Word(sender), number, before, except: None, class, time: 0, message };
+        (Mark { era: 0, number: at }, parcel)
     }
 
     fn bound(word: u32, number: u64) -> Heard {
@@ -441,7 +478,7 @@ mod tests {
 
     #[test]
     fn newer_events_are_missed() {
-        let history = [(1, parcel(1, 4, 0)), (2, parcel(2, 7, 0)), (3, parcel(1, 6, 4))];
+        let history = [kept(1, 1, 4, 0), kept(2, 2, 7, 0), kept(3, 1, 6, 4)];
         let missed = beyond(&history, &bound(1, 4), ME).unwrap();
         let numbers: Vec<u64> = missed.iter().map(|(_, (_, number), _)| *number).collect();
         assert_eq!(numbers, [7, 6]);
@@ -449,16 +486,17 @@ mod tests {
 
     #[test]
     fn hole_is_never_hidden() {
-        let history = [(5, parcel(1, 9, 6))];
+        let history = [kept(5, 1, 9, 6)];
         assert!(beyond(&history, &bound(1, 4), ME).is_none(), "6 was forgotten");
         assert!(beyond(&history, &bound(1, 6), ME).is_some());
-        assert!(beyond(&[(5, parcel(1, 9, 0))], &bound(1, 4), ME).is_some(), "nothing of late before it");
+        assert!(beyond(&[kept(5, 1, 9, 0)], &bound(1, 4), ME).is_some(), "nothing of late before it");
     }
 
     #[test]
     fn excepted_session_misses_nothing() {
-        let spared = Parcel { except: Some(ME), ..parcel(1, 5, 4) };
-        let missed = beyond(&[(1, spared), (2, parcel(1, 6, 5))], &bound(1, 4), ME).unwrap();
+        let mut spared = kept(1, 1, 5, 4);
+        spared.1.except = Some(ME);
+        let missed = beyond(&[spared, kept(2, 1, 6, 5)], &bound(1, 4), ME).unwrap();
         assert_eq!(missed.len(), 1);
     }
 }
