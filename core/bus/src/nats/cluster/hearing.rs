@@ -20,6 +20,9 @@ use tokio::sync::oneshot;
 
 use crate::counts::Counts;
 
+/// Parcels that are handed on before the thread's other tasks get their turn.
+const TURN: usize = 256;
+
 /// The rooms.
 #[derive(Default)]
 pub(super) struct Hearing {
@@ -91,8 +94,10 @@ impl Hearing {
         let desk = self.desk.clone();
         // A budget for each turn would end the emptying of queues midway.
         tokio::task::unconstrained(async move {
+            let mut turn = 0;
             loop {
                 let (parcels, passed) = poll_fn(|cx| desk.poll_words(cx)).await;
+                turn += parcels.len();
                 if !parcels.is_empty() {
                     counts.received(parcels.len() as u64);
                     ears.parcels(parcels);
@@ -100,7 +105,10 @@ impl Hearing {
                 passed.into_iter().for_each(|passed| {
                     let _ = passed.send(()); // nobody may wait any more
                 });
-                tokio::task::yield_now().await;
+                if turn >= TURN {
+                    turn = 0;
+                    tokio::task::yield_now().await;
+                }
             }
         })
     }
