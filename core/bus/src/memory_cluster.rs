@@ -100,7 +100,7 @@ impl Commons {
         });
     }
 
-    /// From now on parcels for a node are on their way until [`Commons::hurry`].
+    /// From now on parcels for a node are on their way until [`Commons::hurry`] or [`Commons::lose`].
     pub fn dawdle(&self, node: NodeId) {
         self.with(node, |seat, _| seat.late = Some(Vec::new()));
     }
@@ -112,6 +112,11 @@ impl Commons {
             late.sort_by(|(one, _), (other, _)| other.room.cmp(&one.room));
             seat.tell(Heard::Parcels(late));
         });
+    }
+
+    /// What was on its way never arrives; what comes later does.
+    pub fn lose(&self, node: NodeId) {
+        self.with(node, |seat, _| seat.late = None);
     }
 
     fn with(&self, node: NodeId, change: impl FnOnce(&mut Seat, &[Bytes])) {

@@ -554,6 +554,26 @@ async fn what_was_said_before_somebody_came_does_not_come_late() {
 }
 
 #[tokio::test]
+async fn room_that_begins_during_a_cut_is_owed_what_is_said_meanwhile() {
+    let house = House::recovering(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let (bob, mut ann) = (Returning::connect(b, "bob").await, Returning::connect(a, "ann").await);
+    b.join(&bob.client, "r");
+    b.say("r", "before", None);
+    house.settle().await;
+    a.join(&ann.client, "other");
+    house.settle().await;
+    house.cut(0);
+    a.join(&ann.client, "r");
+    house.settle().await;
+    b.say("r", "0", None);
+    house.heal(0, false);
+    house.settle().await;
+    ann.read();
+    assert_eq!(ann.received, said(0..1));
+}
+
+#[tokio::test]
 async fn word_that_is_on_its_way_is_not_heard_twice() {
     let house = House::recovering(3).await;
     let [a, b, c] = &house.nodes[..] else { panic!() };
@@ -577,6 +597,31 @@ async fn word_that_is_on_its_way_is_not_heard_twice() {
     bob.read();
     assert_eq!(ann.received, said(0..4));
     assert_eq!(bob.received, said(0..4));
+}
+
+#[tokio::test]
+async fn lost_word_comes_late_and_nothing_before_it() {
+    let house = House::recovering(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let mut bob = Returning::connect(b, "bob").await;
+    b.join(&bob.client, "r");
+    b.join(&bob.client, "s");
+    house.settle().await;
+    a.say("r", "0", None);
+    house.settle().await;
+    house.commons.dawdle(b.link.node());
+    a.say("r", "1", None);
+    house.commons.lose(b.link.node());
+    a.say("r", "2", None);
+    a.say("s", "3", None);
+    house.settle().await;
+    bob.read();
+    assert_eq!(bob.received, said(0..4));
+    a.say("s", "4", None);
+    a.say("r", "5", None);
+    house.settle().await;
+    bob.read();
+    assert_eq!(bob.received, said(0..6), "and nothing waits any more");
 }
 
 #[tokio::test]

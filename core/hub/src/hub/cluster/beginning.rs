@@ -16,6 +16,9 @@ use crate::{cluster::parcel::Parcel, port::Mark, rooms::RoomKey};
 /// How long a client may wait until its node has heard what is kept of its rooms.
 const HEARD: Duration = Duration::from_secs(3);
 
+/// The pause before a question that was not answered is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Rooms whose beginning is asked for, all that come meanwhile with one question.
 #[derive(Default)]
 pub(super) struct Marks(Mutex<Asking>);
@@ -25,7 +28,7 @@ struct Asking {
     rooms: Vec<(RoomKey, u64)>,
     asked: bool,
     /// The newest mark so far: what is kept up to there is older than anything that begins now.
-    newest: Mark,
+    newest: Option<Mark>,
 }
 
 /// Who waits for room messages to be handed on.
@@ -40,8 +43,14 @@ impl Hub {
         if !interests.marks.put((key, turn)) {
             return; // whoever asks now asks again
         }
-        while let Some(rooms) = interests.marks.take() {
-            let mark = interests.marks.newest(united.link.reached().await.ok());
+        while let Some(mut rooms) = interests.marks.take() {
+            let Some(mark) = interests.marks.newest(united.link.reached().await.ok()) else {
+                // Nothing is kept yet.
+                rooms.retain(|(key, turn)| interests.is_attended(key, *turn));
+                interests.marks.put_back(rooms);
+                self.parts.clock.sleep(AGAIN).await;
+                continue;
+            };
             let mut attended = interests.rooms.lock();
             for (key, turn) in rooms {
                 if let Some(room) = attended.get_mut(&key).filter(|room| room.turn == turn) {
@@ -68,6 +77,10 @@ impl Hub {
 }
 
 impl Interests {
+    fn is_attended(&self, key: &RoomKey, turn: u64) -> bool {
+        self.rooms.lock().get(key).is_some_and(|room| room.turn == turn)
+    }
+
     /// Whether a room has heard what is kept of it; takes note of what is older than the room.
     fn has_heard<'a>(&self, key: &RoomKey, kept: impl Iterator<Item = &'a (Mark, Parcel)>) -> bool {
         let mut rooms = self.rooms.lock();
@@ -109,10 +122,15 @@ impl Marks {
         asking.asked.then(|| std::mem::take(&mut asking.rooms))
     }
 
-    /// The mark that was answered; without an answer the newest before.
-    fn newest(&self, answered: Option<Mark>) -> Mark {
+    fn put_back(&self, rooms: Vec<(RoomKey, u64)>) {
+        self.0.lock().rooms.extend(rooms);
+    }
+
+    /// The mark that was answered; without an answer the newest before: a room that begins while nobody answers is owed
+    /// what is kept meanwhile.
+    fn newest(&self, answered: Option<Mark>) -> Option<Mark> {
         let newest = &mut self.0.lock().newest;
-        *newest = answered.map_or(*newest, |mark| mark.max(*newest));
+        *newest = answered.max(*newest);
         *newest
     }
 }

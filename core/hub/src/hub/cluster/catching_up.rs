@@ -1,14 +1,11 @@
 //! Room messages that were missed while this node was cut off: where they are kept, they are handed on late instead of
 //! never. Meanwhile what comes waits, in every room, so that the events of a sender keep their order.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, atomic::Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
 use futures_util::{StreamExt, stream};
 
-use super::{Hub, United, interest::Attending};
+use super::{Hub, Interests, United, interest::Attending};
 use crate::{cluster::parcel::Parcel, port::Mark, rooms::RoomKey};
 
 /// Rooms that are read at the same time.
@@ -19,30 +16,40 @@ const MAX_WAITING: usize = 4096;
 impl Hub {
     /// The connection to the other nodes is away: what comes after it waits until what was missed has been read.
     pub(super) fn hold_rooms(&self) {
-        let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) else { return };
-        let mut rooms = united.interests.rooms.lock();
-        united.interests.away.store(true, Ordering::Release);
-        for room in rooms.values_mut() {
-            room.waiting.get_or_insert_default();
+        if let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) {
+            united.interests.away.store(true, Ordering::Release);
+            united.interests.hold();
         }
     }
 
     /// The connection is back.
     pub(super) fn catch_up(self: &Arc<Self>) {
-        self.hold_rooms(); // in case nobody noticed that it was away
         let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) else { return };
-        let keys: Vec<RoomKey> = {
+        let keys = {
             let rooms = united.interests.rooms.lock();
+            united.interests.catching_up.fetch_add(1, Ordering::AcqRel);
             united.interests.away.store(false, Ordering::Release);
             rooms.keys().cloned().collect()
         };
-        let hub = self.clone();
-        self.spawn(Box::pin(async move { hub.make_up(keys).await }));
+        united.interests.hold(); // in case nobody noticed that it was away
+        self.begin_making_up(keys);
     }
 
-    async fn make_up(self: Arc<Self>, keys: Vec<RoomKey>) {
-        let Some(united) = self.united.get() else { return };
-        let _turn = united.interests.catching_up.lock().await;
+    /// Reads what was missed in rooms. All rooms wait meanwhile, and it is one more that catches up.
+    fn begin_making_up(self: &Arc<Self>, keys: Vec<RoomKey>) {
+        let hub = self.clone();
+        self.spawn(Box::pin(async move {
+            let Some(united) = hub.united.get() else { return };
+            let done = CatchingUp(&united.interests);
+            hub.make_up(united, keys).await;
+            drop(done);
+            hub.let_waiting_through(united);
+            united.interests.passing.tell();
+        }));
+    }
+
+    async fn make_up(self: &Arc<Self>, united: &United, keys: Vec<RoomKey>) {
+        let _turn = united.interests.making_up.lock().await;
         let read = |key: &RoomKey| {
             let (key, reading) = (key.clone(), self.read_room(united, key));
             async move { (key, reading.await) }
@@ -61,18 +68,17 @@ impl Hub {
         for (at, key, parcel) in missed {
             if parcel.sender != self.word && united.interests.was_missed(&key, at, &parcel) {
                 self.parts.metrics.cluster.caught_up.inc();
-                self.deliver_parcel(&key, parcel);
+                self.hand_on(united, &key, parcel);
             }
         }
-        self.let_waiting_through(united, &keys);
-        united.interests.passing.tell();
     }
 
-    fn let_waiting_through(&self, united: &United, keys: &[RoomKey]) {
-        while let Some(waiting) = united.interests.take_waiting(keys) {
+    /// Hands on what waits, unless it has to go on waiting.
+    fn let_waiting_through(&self, united: &United) {
+        while let Some(waiting) = united.interests.take_waiting() {
             for (key, parcel) in waiting {
                 if united.interests.is_new(&key, &parcel) {
-                    self.deliver_parcel(&key, parcel);
+                    self.hand_on(united, &key, parcel);
                 }
             }
         }
@@ -92,6 +98,7 @@ impl Hub {
             }
             if room.waiting.is_none() && room.misses(&parcel) {
                 room.waiting = Some(vec![parcel]);
+                united.interests.catching_up.fetch_add(1, Ordering::AcqRel);
                 None
             } else if room.is_new(&parcel) {
                 Some(parcel)
@@ -100,44 +107,76 @@ impl Hub {
             }
         };
         let Some(parcel) = parcel else {
-            let (hub, keys) = (self.clone(), vec![key.clone()]);
-            return self.spawn(Box::pin(async move { hub.make_up(keys).await }));
+            united.interests.hold();
+            return self.begin_making_up(vec![key.clone()]);
         };
+        self.hand_on(united, key, parcel);
+    }
+
+    /// Everybody in the room hears a parcel; then the room has heard it, and not before, so that no client comes in
+    /// between with what is kept.
+    fn hand_on(&self, united: &United, key: &RoomKey, parcel: Parcel) {
+        let (sender, number) = (parcel.sender, parcel.number);
         self.deliver_parcel(key, parcel);
+        if number > 0
+            && let Some(room) = united.interests.rooms.lock().get_mut(key)
+        {
+            room.heard.note(sender, number);
+        }
     }
 }
 
-impl super::Interests {
-    /// What waits in rooms, in the order of its times; when nothing does, nothing waits there any more.
-    fn take_waiting(&self, keys: &[RoomKey]) -> Option<Vec<(RoomKey, Parcel)>> {
+/// One that catches up, until this is dropped.
+struct CatchingUp<'a>(&'a Interests);
+
+impl Drop for CatchingUp<'_> {
+    fn drop(&mut self) {
+        self.0.catching_up.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Interests {
+    /// Lets everything that comes wait, in all rooms: in one that went on, a sender would be ahead of itself.
+    fn hold(&self) {
+        for room in self.rooms.lock().values_mut() {
+            room.waiting.get_or_insert_default();
+        }
+    }
+
+    /// Whether what comes has to wait; asked with the rooms held.
+    pub(super) fn is_held(&self) -> bool {
+        self.away.load(Ordering::Acquire) || self.catching_up.load(Ordering::Acquire) > 0
+    }
+
+    /// What waits, in the order of its times; when nothing does, nothing has to any more. `None` too while it has to go
+    /// on waiting.
+    fn take_waiting(&self) -> Option<Vec<(RoomKey, Parcel)>> {
         let mut rooms = self.rooms.lock();
+        if self.is_held() {
+            return None;
+        }
         let mut all = Vec::new();
-        for key in keys {
-            let waiting = rooms.get_mut(key).and_then(|room| room.waiting.as_mut());
-            all.extend(waiting.into_iter().flat_map(std::mem::take).map(|parcel| (key.clone(), parcel)));
+        for (key, room) in rooms.iter_mut() {
+            let waiting = room.waiting.iter_mut().flat_map(std::mem::take);
+            all.extend(waiting.map(|parcel| (key.clone(), parcel)));
         }
         if all.is_empty() {
-            for key in keys {
-                if let Some(room) = rooms.get_mut(key) {
-                    room.waiting = None;
-                }
-            }
+            rooms.values_mut().for_each(|room| room.waiting = None);
             return None;
         }
         all.sort_by_key(|(_, parcel)| parcel.time);
         Some(all)
     }
 
-    /// Whether a parcel has not been handed on yet; takes note of it.
+    /// Whether a parcel has not been handed on yet.
     fn is_new(&self, key: &RoomKey, parcel: &Parcel) -> bool {
-        let rooms: &mut HashMap<_, _> = &mut self.rooms.lock();
-        rooms.get_mut(key).is_some_and(|room| room.is_new(parcel))
+        self.rooms.lock().get(key).is_some_and(|room| room.is_new(parcel))
     }
 
     /// The same for one that is kept.
     fn was_missed(&self, key: &RoomKey, at: Mark, parcel: &Parcel) -> bool {
-        let rooms: &mut HashMap<_, _> = &mut self.rooms.lock();
-        rooms.get_mut(key).is_some_and(|room| !room.is_older(at, parcel) && room.is_new(parcel))
+        let is_missed = |room: &mut Attending| !room.is_older(at, parcel) && room.is_new(parcel);
+        self.rooms.lock().get_mut(key).is_some_and(is_missed)
     }
 }
 
@@ -148,12 +187,7 @@ impl Attending {
         parcel.number > 0 && last > 0 && parcel.before > last
     }
 
-    fn is_new(&mut self, parcel: &Parcel) -> bool {
-        if parcel.number == 0 {
-            return true;
-        }
-        let is_new = parcel.number > self.heard.of(parcel.sender);
-        self.heard.note(parcel.sender, parcel.number);
-        is_new
+    fn is_new(&self, parcel: &Parcel) -> bool {
+        parcel.number == 0 || parcel.number > self.heard.of(parcel.sender)
     }
 }

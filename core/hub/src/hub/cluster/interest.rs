@@ -39,16 +39,18 @@ pub(super) struct Interests {
     pub(super) rooms: Mutex<HashMap<RoomKey, Attending>>,
     /// Rooms that are attended although nobody may be in them here, and for how many.
     pins: Mutex<HashMap<RoomKey, usize>>,
-    /// The connection to the other nodes is away, and clients may come back: rooms wait from their beginning.
+    /// The connection to the other nodes is away, and clients may come back: rooms wait, from their beginning.
     pub(super) away: AtomicBool,
+    /// How many are to read what was missed, or do; meanwhile rooms wait too. Grows while the rooms are held.
+    pub(super) catching_up: AtomicUsize,
+    /// Held while what was missed is read and handed on: two who do so would overtake each other.
+    pub(super) making_up: futures_util::lock::Mutex<()>,
     /// Rooms that are about to be attended.
     coming: Arc<AtomicUsize>,
     /// The time on the nodes' common clock: later than everything that was sent or heard here.
     time: AtomicU64,
     /// How often a room has been attended.
     turns: AtomicU64,
-    /// Held while what was missed is read and handed on: two who do so would overtake each other.
-    pub(super) catching_up: futures_util::lock::Mutex<()>,
     pub(super) marks: Marks,
     pub(super) passing: Passing,
 }
@@ -90,7 +92,7 @@ impl Hub {
             coming.fetch_sub(1, Ordering::AcqRel);
         });
         let ready = ready.shared();
-        let waiting = united.interests.away.load(Ordering::Acquire).then(Vec::new);
+        let waiting = united.interests.is_held().then(Vec::new);
         let turn = united.interests.turns.fetch_add(1, Ordering::Relaxed);
         let (heard, from) = (Heard::default(), None);
         let attending = Attending { ready: ready.clone(), turn, from, heard, waiting };
