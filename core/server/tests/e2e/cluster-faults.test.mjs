@@ -137,7 +137,7 @@ story("a node's wire is cut again and again", 120_000, async (t) => {
 story("all nodes are restarted one after the other", 180_000, async (t) => {
   const { hubs } = await startCluster(t, { ...BENCH, ...LIMITS, ...RECOVERY, server: { listen: "127.0.0.1:0", drain: "1s" } });
   const balancer = await Balancer.start(t, hubs);
-  const crowd = await Crowd.gather(t, 90, 9, () => balancer.url, QUICK);
+  const crowd = await Crowd.gather(t, 90, 9, () => balancer.url, { ...QUICK, hall: "hall" });
   await crowd.talk(crowd.people, 1);
   await crowd.heardAll();
   const ids = new Map(crowd.people.map((person) => [person, person.socket.id]));

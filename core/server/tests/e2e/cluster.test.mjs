@@ -61,7 +61,7 @@ story("3,000 clients in 300 rooms hear everything once and in order", 180_000, a
 story("a killed node's clients go on elsewhere, and the others do not notice", 120_000, async (t) => {
   const { hubs } = await startCluster(t, { ...BENCH, ...LIMITS, ...RECOVERY });
   const balancer = await Balancer.start(t, hubs);
-  const crowd = await Crowd.gather(t, 120, 12, () => balancer.url, QUICK);
+  const crowd = await Crowd.gather(t, 120, 12, () => balancer.url, { ...QUICK, hall: "hall" });
   await crowd.talk(crowd.people, 2);
   await crowd.heardAll();
   const ids = new Map(crowd.people.map((person) => [person, person.socket.id]));
