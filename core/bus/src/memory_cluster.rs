@@ -46,6 +46,8 @@ struct Seat {
     read: usize,
     /// Whether it hears and is heard.
     cut: bool,
+    /// Whether nothing can be asked about what is kept.
+    forgetful: bool,
     /// Parcels that are on their way for longer than all else.
     late: Option<Vec<(Arc<Place>, Bytes)>>,
 }
@@ -98,6 +100,11 @@ impl Commons {
             seat.catch_up(ledger);
             seat.tell(Heard::Back);
         });
+    }
+
+    /// Whether a node gets no answer about what is kept, while all else goes on.
+    pub fn forget(&self, node: NodeId, forgetful: bool) {
+        self.with(node, |seat, _| seat.forgetful = forgetful);
     }
 
     /// From now on parcels for a node are on their way until [`Commons::hurry`] or [`Commons::lose`].
@@ -174,6 +181,10 @@ impl MemoryCluster {
         })
     }
 
+    fn knows_nothing(&self) -> bool {
+        self.commons.0.lock().nodes.get(&self.me).is_none_or(|seat| seat.cut || seat.forgetful)
+    }
+
     fn is_cut(&self) -> bool {
         self.commons.0.lock().nodes.get(&self.me).is_none_or(|seat| seat.cut)
     }
@@ -191,9 +202,10 @@ impl Cluster for MemoryCluster {
         let (sender, mut heard) = mpsc::channel(MAX_WAITING);
         let mut shared = self.commons.0.lock();
         let read = shared.ledger.len();
-        shared
-            .nodes
-            .insert(self.me, Seat { ears: sender, places: HashSet::new(), read, cut: false, late: None });
+        shared.nodes.insert(
+            self.me,
+            Seat { ears: sender, places: HashSet::new(), read, cut: false, forgetful: false, late: None },
+        );
         tokio::spawn(async move {
             while let Some(heard) = heard.recv().await {
                 match heard {
@@ -255,13 +267,13 @@ impl Cluster for MemoryCluster {
     fn history(&self, of: &Address) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
         let marked = |(number, parcel): &(u64, Bytes)| (mark(*number), parcel.clone());
         let kept = self.commons.0.lock().kept.get(of).map(|kept| kept.iter().map(marked).collect());
-        let history = if self.is_cut() { Err(away()) } else { Ok(kept.unwrap_or_default()) };
+        let history = if self.knows_nothing() { Err(away()) } else { Ok(kept.unwrap_or_default()) };
         self.after_what_came(history)
     }
 
     fn reached(&self) -> Task<Result<Mark, BusError>> {
         let reached = mark(self.commons.0.lock().kept_so_far);
-        self.after_what_came(if self.is_cut() { Err(away()) } else { Ok(reached) })
+        self.after_what_came(if self.knows_nothing() { Err(away()) } else { Ok(reached) })
     }
 
     fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {

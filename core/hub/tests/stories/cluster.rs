@@ -574,6 +574,31 @@ async fn room_that_begins_during_a_cut_is_owed_what_is_said_meanwhile() {
 }
 
 #[tokio::test]
+async fn beginning_of_a_room_is_asked_for_again() {
+    let house = House::recovering(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let (mut ann, bob) = (Returning::connect(a, "ann").await, Returning::connect(b, "bob").await);
+    b.join(&bob.client, "other");
+    a.join(&ann.client, "r");
+    house.settle().await;
+    a.say("r", "0", None);
+    write_records(&house).await;
+    house.commons.forget(b.link.node(), true);
+    b.join(&bob.client, "r");
+    house.settle().await;
+    house.commons.forget(b.link.node(), false);
+    b.stage.clock.advance(Duration::from_secs(1));
+    house.settle().await;
+    let wait = async {
+        house.settle().await;
+        b.stage.clock.advance(Duration::from_secs(4));
+    };
+    let (beginning, ()) = tokio::join!(ann.come_to(b, "ann"), wait);
+    assert_eq!(beginning, Beginning::Recovered);
+    assert_eq!(ann.received, said(0..1));
+}
+
+#[tokio::test]
 async fn word_that_is_on_its_way_is_not_heard_twice() {
     let house = House::recovering(3).await;
     let [a, b, c] = &house.nodes[..] else { panic!() };

@@ -2,7 +2,7 @@
 //! been heard, or will be. So a client that is given what is kept is not given any of it twice.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Poll, Waker},
     time::Duration,
 };
@@ -44,8 +44,8 @@ impl Hub {
             return; // whoever asks now asks again
         }
         while let Some(mut rooms) = interests.marks.take() {
-            let Some(mark) = interests.marks.newest(united.link.reached().await.ok()) else {
-                // Nothing is kept yet.
+            let answered = united.link.reached().await.ok();
+            let Some(mark) = interests.marks.newest(answered, interests.away.load(Ordering::Acquire)) else {
                 rooms.retain(|(key, turn)| interests.is_attended(key, *turn));
                 interests.marks.put_back(rooms);
                 self.parts.clock.sleep(AGAIN).await;
@@ -126,12 +126,12 @@ impl Marks {
         self.0.lock().rooms.extend(rooms);
     }
 
-    /// The mark that was answered; without an answer the newest before: a room that begins while nobody answers is owed
-    /// what is kept meanwhile.
-    fn newest(&self, answered: Option<Mark>) -> Option<Mark> {
+    /// The mark that was answered; while the others are away the newest before: a room that begins then is owed what is
+    /// kept meanwhile. `None` when it is to be asked for again.
+    fn newest(&self, answered: Option<Mark>, is_away: bool) -> Option<Mark> {
         let newest = &mut self.0.lock().newest;
         *newest = answered.max(*newest);
-        *newest
+        newest.filter(|_| answered.is_some() || is_away)
     }
 }
 
