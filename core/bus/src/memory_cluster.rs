@@ -264,16 +264,16 @@ impl Cluster for MemoryCluster {
         Ok(())
     }
 
-    fn history(&self, of: &Address) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
-        let marked = |(number, parcel): &(u64, Bytes)| (mark(*number), parcel.clone());
-        let kept = self.commons.0.lock().kept.get(of).map(|kept| kept.iter().map(marked).collect());
-        let history = if self.knows_nothing() { Err(away()) } else { Ok(kept.unwrap_or_default()) };
-        self.after_what_came(history)
-    }
-
     fn reached(&self) -> Task<Result<Mark, BusError>> {
         let reached = mark(self.commons.0.lock().kept_so_far);
         self.after_what_came(if self.knows_nothing() { Err(away()) } else { Ok(reached) })
+    }
+
+    fn history(&self, of: &Address, up_to: Mark) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
+        let kept = self.commons.0.lock().kept.get(of).cloned().unwrap_or_default();
+        let marked = kept.into_iter().map(|(number, parcel)| (mark(number), parcel));
+        let history = marked.filter(|(at, _)| *at <= up_to).collect();
+        Box::pin(std::future::ready(if self.knows_nothing() { Err(away()) } else { Ok(history) }))
     }
 
     fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {

@@ -174,7 +174,8 @@ async fn what_was_kept_has_been_heard(nodes: &[Node; 3]) {
     let before = nodes[1].link.reached().await.expect("a mark");
     for number in 0..200_usize {
         assert_eq!(nodes[0].link.send(&Address::Kept(place("heard")), bytes(number)), Ok(()));
-        let kept = nodes[1].link.history(&Address::Kept(place("heard"))).await.expect("a history");
+        let up_to = nodes[1].link.reached().await.expect("a mark");
+        let kept = nodes[1].link.history(&Address::Kept(place("heard")), up_to).await.expect("a history");
         let heard = nodes[1].notes.parcels.lock().iter().filter(|(of, _)| *of == place("heard")).count();
         assert!(heard >= kept.len(), "{} are kept, {heard} have been heard", kept.len());
         assert!(kept.iter().all(|(at, _)| *at > before));
@@ -207,7 +208,9 @@ async fn kept_is_kept_in_order(nodes: &[Node; 3]) {
         assert_eq!(nodes[1].link.send(&Address::Passing(place("kept one")), bytes("not this")), Ok(()));
     }
     let both = async || {
-        let (first, second) = (nodes[2].link.history(&one).await, nodes[2].link.history(&two).await);
+        let up_to = nodes[2].link.reached().await.unwrap_or_default();
+        let (first, second) =
+            (nodes[2].link.history(&one, up_to).await, nodes[2].link.history(&two, up_to).await);
         let mut all = [first.unwrap_or_default(), second.unwrap_or_default()].concat();
         all.sort_unstable_by_key(|(number, _)| *number);
         all
@@ -222,7 +225,12 @@ async fn kept_is_kept_in_order(nodes: &[Node; 3]) {
     }
     let texts: Vec<Bytes> = all.into_iter().map(|(_, parcel)| parcel).collect();
     assert_eq!(texts, (0..50).map(bytes).collect::<Vec<_>>(), "one order for all addresses");
-    assert_eq!(nodes[2].link.history(&Address::Kept(place("never"))).await, Ok(Vec::new()));
+    let up_to = nodes[2].link.reached().await.expect("a mark");
+    assert_eq!(nodes[2].link.history(&Address::Kept(place("never")), up_to).await, Ok(Vec::new()));
+    assert_eq!(nodes[0].link.send(&one, bytes("later")), Ok(()));
+    assert!(nodes[0].link.reached().await.expect("a mark") > up_to);
+    let texts = nodes[2].link.history(&one, up_to).await.expect("a history");
+    assert_eq!(texts.len(), 25, "what came later is not in it");
 }
 
 async fn records_are_replaced(nodes: &[Node; 3]) {

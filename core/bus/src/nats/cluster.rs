@@ -37,7 +37,7 @@ use crate::{NatsConfig, counts::Counts, subject::Subjects};
 /// How often the connection is tried; a server that stands still is left for another one after three of these.
 const PING_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long what waits to be sent may take before a question about the past.
+/// How long what waits to be sent may take before it is asked how far the past has come.
 const SENDING: Duration = Duration::from_secs(2);
 
 /// This node's way to the others.
@@ -152,16 +152,21 @@ impl Cluster for NatsCluster {
         self.push(self.subjects.address(to)?, parcel, again)
     }
 
-    fn history(&self, of: &Address) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
-        let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Vec::new()))) };
-        let (subject, client) = (self.subjects.address(of), self.client.clone());
-        self.ask_past(async move { past.history(&client, subject?).await })
-    }
-
     fn reached(&self) -> Task<Result<Mark, BusError>> {
         let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Mark::default()))) };
-        let client = self.client.clone();
-        self.ask_past(async move { past.reached(&client).await })
+        let (client, outgoing, hearing) = (self.client.clone(), self.outgoing.clone(), self.hearing.clone());
+        self.here(async move {
+            timeout(SENDING, outgoing.emptied()).await.map_err(|_| BusError::Timeout)?;
+            let reached = past.reached(&client).await?;
+            hearing.passed().await;
+            Ok(reached)
+        })
+    }
+
+    fn history(&self, of: &Address, up_to: Mark) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
+        let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Vec::new()))) };
+        let (subject, client) = (self.subjects.address(of), self.client.clone());
+        self.here(async move { past.history(&client, subject?, up_to).await })
     }
 
     fn put_record(&self, session: &str, record: Bytes) -> Result<(), BusError> {
@@ -197,21 +202,6 @@ impl NatsCluster {
             return Err(BusError::TooLarge);
         }
         self.outgoing.push(Letter { subject, headers: None, payload, size, again })
-    }
-
-    /// A question about the past: after everything that was sent before, with an answer after everything that came
-    /// before.
-    fn ask_past<T: Send + 'static>(
-        &self,
-        asking: impl Future<Output = Result<T, BusError>> + Send + 'static,
-    ) -> Task<Result<T, BusError>> {
-        let (outgoing, hearing) = (self.outgoing.clone(), self.hearing.clone());
-        self.here(async move {
-            timeout(SENDING, outgoing.emptied()).await.map_err(|_| BusError::Timeout)?;
-            let answer = asking.await?;
-            hearing.passed().await;
-            Ok(answer)
-        })
     }
 
     /// Work that needs tokio's timers, to be awaited anywhere.

@@ -30,7 +30,7 @@ pub enum Address {
 }
 
 /// A point in what is kept: all that comes later has a greater one, also after the broker has begun anew.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
     /// Which beginning of what is kept, in order of time.
     pub era: u64,
@@ -61,17 +61,17 @@ pub trait Cluster: Send + Sync + 'static {
     /// # Errors
     /// [`BusError::Unavailable`] while disconnected with a full queue, [`BusError::TooLarge`] over the broker's limit.
     fn send(&self, to: &Address, parcel: Bytes) -> Result<(), BusError>;
-    /// What has been kept of an address, in order; the marks are one order for all addresses. Has everything that was
-    /// sent before the call. What had come by the time of the answer has been heard when it ends.
+    /// How far what is kept has come; with everything that was sent before the call. What had come by the time of the
+    /// answer has been heard when it ends.
     ///
     /// # Errors
     /// [`BusError::Unavailable`] or [`BusError::Timeout`].
-    fn history(&self, of: &Address) -> Task<Result<Vec<(Mark, Bytes)>, BusError>>;
-    /// How far what is kept has come. What had come by the time of the answer has been heard when it ends.
+    fn reached(&self) -> Task<Result<Mark, BusError>>;
+    /// What is kept of an address up to a mark, in order; the marks are one order for all addresses.
     ///
     /// # Errors
-    /// As [`Cluster::history`].
-    fn reached(&self) -> Task<Result<Mark, BusError>>;
+    /// As [`Cluster::reached`]; also when what is kept has begun anew since.
+    fn history(&self, of: &Address, up_to: Mark) -> Task<Result<Vec<(Mark, Bytes)>, BusError>>;
     /// Writes down what a session consists of, in place of what was there; without waiting.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ pub trait Cluster: Send + Sync + 'static {
     /// What has been written down of a session.
     ///
     /// # Errors
-    /// As [`Cluster::history`].
+    /// As [`Cluster::reached`].
     fn record(&self, session: &str) -> Task<Result<Option<Bytes>, BusError>>;
     /// Appends to the ledger. `number` counts our entries: the same one again is the same entry, so that an append whose
     /// end is unknown can be repeated.

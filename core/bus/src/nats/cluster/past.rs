@@ -107,13 +107,16 @@ impl Past {
         Ok(Mark { era: self.era.load(Ordering::Acquire), number })
     }
 
-    /// Everything that is kept of a subject.
+    /// Everything that is kept of a subject up to a mark.
     pub(super) async fn history(
         &self,
         client: &Client,
         subject: String,
+        Mark { era, number: last }: Mark,
     ) -> Result<Vec<(Mark, Bytes)>, BusError> {
-        let Mark { era, number: last } = self.reached(client).await?;
+        if era != self.era.load(Ordering::Acquire) {
+            return Err(unavailable("the past has begun anew"));
+        }
         let history = if client.is_server_compatible(2, 11, 0) {
             self.read_at_once(client, &subject, last).await
         } else {

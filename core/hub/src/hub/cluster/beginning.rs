@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use futures_channel::oneshot;
 use futures_util::future::{Either, poll_fn, select};
 use parking_lot::Mutex;
 
@@ -19,13 +20,13 @@ const HEARD: Duration = Duration::from_secs(3);
 /// The pause before a question that was not answered is asked again.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// Rooms whose beginning is asked for, all that come meanwhile with one question.
+/// How far what is kept has come: asked with one question for all who want to know meanwhile.
 #[derive(Default)]
 pub(super) struct Marks(Mutex<Asking>);
 
 #[derive(Default)]
 struct Asking {
-    rooms: Vec<(RoomKey, u64)>,
+    waiting: Vec<oneshot::Sender<Option<Mark>>>,
     asked: bool,
     /// The newest mark so far: what is kept up to there is older than anything that begins now.
     newest: Option<Mark>,
@@ -36,29 +37,43 @@ struct Asking {
 pub(super) struct Passing(Mutex<Vec<Waker>>);
 
 impl Hub {
-    /// A room is attended: finds out what of it was sent before.
+    /// How far what is kept has come, asked after the call; `None` when nobody answers.
+    pub(super) async fn mark(self: &Arc<Self>, united: &United) -> Option<Mark> {
+        let (told, mark) = oneshot::channel();
+        if united.interests.marks.put(told) {
+            let hub = self.clone();
+            self.spawn(Box::pin(async move { hub.ask_for_marks().await }));
+        }
+        mark.await.ok().flatten()
+    }
+
+    async fn ask_for_marks(&self) {
+        let Some(united) = self.united.get() else { return };
+        while let Some(waiting) = united.interests.marks.take() {
+            let mark = united.link.reached().await.ok();
+            united.interests.marks.note(mark);
+            waiting.into_iter().for_each(|told| {
+                let _ = told.send(mark); // whoever asked may have gone
+            });
+        }
+    }
+
+    /// A room is attended: finds out what of it was sent before. One that begins while the others are away is owed what
+    /// is kept meanwhile, so all that is known of before.
     pub(super) async fn mark_beginning(self: &Arc<Self>, key: RoomKey, turn: u64) {
         let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) else { return };
         let interests = &united.interests;
-        if !interests.marks.put((key, turn)) {
-            return; // whoever asks now asks again
-        }
-        while let Some(mut rooms) = interests.marks.take() {
-            let answered = united.link.reached().await.ok();
-            let Some(mark) = interests.marks.newest(answered, interests.away.load(Ordering::Acquire)) else {
-                rooms.retain(|(key, turn)| interests.is_attended(key, *turn));
-                interests.marks.put_back(rooms);
-                self.parts.clock.sleep(AGAIN).await;
-                continue;
-            };
-            let mut attended = interests.rooms.lock();
-            for (key, turn) in rooms {
-                if let Some(room) = attended.get_mut(&key).filter(|room| room.turn == turn) {
-                    room.from = Some(mark);
-                }
+        loop {
+            let known = || interests.away.load(Ordering::Acquire).then(|| interests.marks.newest()).flatten();
+            let mark = self.mark(united).await.or_else(known);
+            match interests.rooms.lock().get_mut(&key).filter(|room| room.turn == turn) {
+                None => return,
+                Some(room) => room.from = mark,
             }
-            drop(attended);
-            interests.passing.tell();
+            if mark.is_some() {
+                return interests.passing.tell();
+            }
+            self.parts.clock.sleep(AGAIN).await;
         }
     }
 
@@ -77,10 +92,6 @@ impl Hub {
 }
 
 impl Interests {
-    fn is_attended(&self, key: &RoomKey, turn: u64) -> bool {
-        self.rooms.lock().get(key).is_some_and(|room| room.turn == turn)
-    }
-
     /// Whether a room has heard what is kept of it; takes note of what is older than the room.
     fn has_heard<'a>(&self, key: &RoomKey, kept: impl Iterator<Item = &'a (Mark, Parcel)>) -> bool {
         let mut rooms = self.rooms.lock();
@@ -108,30 +119,27 @@ impl Attending {
 }
 
 impl Marks {
-    /// Adds a room; whether somebody has to ask.
-    fn put(&self, room: (RoomKey, u64)) -> bool {
+    /// Adds one who wants to know; whether somebody has to ask.
+    fn put(&self, told: oneshot::Sender<Option<Mark>>) -> bool {
         let mut asking = self.0.lock();
-        asking.rooms.push(room);
+        asking.waiting.push(told);
         !std::mem::replace(&mut asking.asked, true)
     }
 
-    /// What is to be asked for; with nothing, asking is over.
-    fn take(&self) -> Option<Vec<(RoomKey, u64)>> {
+    /// Who is to be answered; with nobody, asking is over.
+    fn take(&self) -> Option<Vec<oneshot::Sender<Option<Mark>>>> {
         let mut asking = self.0.lock();
-        asking.asked = !asking.rooms.is_empty();
-        asking.asked.then(|| std::mem::take(&mut asking.rooms))
+        asking.asked = !asking.waiting.is_empty();
+        asking.asked.then(|| std::mem::take(&mut asking.waiting))
     }
 
-    fn put_back(&self, rooms: Vec<(RoomKey, u64)>) {
-        self.0.lock().rooms.extend(rooms);
-    }
-
-    /// The mark that was answered; while the others are away the newest before: a room that begins then is owed what is
-    /// kept meanwhile. `None` when it is to be asked for again.
-    fn newest(&self, answered: Option<Mark>, is_away: bool) -> Option<Mark> {
+    fn note(&self, mark: Option<Mark>) {
         let newest = &mut self.0.lock().newest;
-        *newest = answered.max(*newest);
-        newest.filter(|_| answered.is_some() || is_away)
+        *newest = mark.max(*newest);
+    }
+
+    fn newest(&self) -> Option<Mark> {
+        self.0.lock().newest
     }
 }
 

@@ -50,8 +50,11 @@ impl Hub {
 
     async fn make_up(self: &Arc<Self>, united: &United, keys: Vec<RoomKey>) {
         let _turn = united.interests.making_up.lock().await;
+        let Some(up_to) = self.mark(united).await else {
+            return tracing::warn!("what was said on other nodes meanwhile cannot be read");
+        };
         let read = |key: &RoomKey| {
-            let (key, reading) = (key.clone(), self.read_room(united, key));
+            let (key, reading) = (key.clone(), self.read_history(united, self.kept_of(key), up_to));
             async move { (key, reading.await) }
         };
         let readings = keys.iter().map(read).collect::<Vec<_>>();

@@ -46,8 +46,8 @@ pub(super) struct Sessions {
     /// Sessions without a connection here: what is to be written of them.
     ended: Mutex<Vec<(Origin, Bytes)>>,
     writer: AtomicWaker,
-    /// What is being read of rooms right now, so that a thousand clients read it once; by when a room was attended.
-    reading: Mutex<HashMap<(Address, u64), Reading>>,
+    /// What is being read right now, and up to where, so that a thousand clients read it once.
+    reading: Mutex<HashMap<(Address, Mark), Reading>>,
 }
 
 /// What is kept of a room or a session, in order.
@@ -244,9 +244,9 @@ impl Hub {
         if !self.attended_all(united, &hold.keys).await {
             return Err(Lost::Gap);
         }
-        let Some((rooms, own)) = self.read_all(united, &hold.keys, &name).await else {
-            return Err(Lost::Gap);
-        };
+        // One mark for all: what comes after it is in the logs, in the order of each sender.
+        let up_to = self.mark(united).await.ok_or(Lost::Gap)?;
+        let (rooms, own) = self.read_all(united, &hold.keys, &name, up_to).await.ok_or(Lost::Gap)?;
         if !self.heard_all(united, &rooms).await {
             return Err(Lost::Gap);
         }
@@ -268,9 +268,11 @@ impl Hub {
         united: &United,
         keys: &[RoomKey],
         session: &str,
+        up_to: Mark,
     ) -> Option<(Vec<(RoomKey, History)>, History)> {
-        let own = self.read_history(united, Address::Session(session.into()), 0);
-        let rooms = join_all(keys.iter().map(|key| self.read_room(united, key))).await;
+        let own = self.read_history(united, Address::Session(session.into()), up_to);
+        let rooms = keys.iter().map(|key| self.read_history(united, self.kept_of(key), up_to));
+        let rooms = join_all(rooms).await;
         let rooms = keys.iter().zip(rooms).map(|(key, history)| Some((key.clone(), history?)));
         Some((rooms.collect::<Option<_>>()?, own.await?))
     }
@@ -285,20 +287,19 @@ impl Hub {
         since.unwrap_or_default().heard
     }
 
-    /// What is kept of a room.
-    pub(super) fn read_room(self: &Arc<Self>, united: &United, key: &RoomKey) -> Reading {
-        let turn = united.interests.rooms.lock().get(key).map_or(0, |room| room.turn);
-        self.read_history(united, Address::Kept(self.place(key)), turn)
+    /// Where what is said in a room is kept.
+    pub(super) fn kept_of(&self, key: &RoomKey) -> Address {
+        Address::Kept(self.place(key))
     }
 
-    /// What is kept of an address; read once for all who ask at the same time.
-    fn read_history(self: &Arc<Self>, united: &United, address: Address, turn: u64) -> Reading {
+    /// What is kept of an address up to a mark; read once for all who ask at the same time.
+    pub(super) fn read_history(self: &Arc<Self>, united: &United, address: Address, up_to: Mark) -> Reading {
         let mut reading = united.sessions.reading.lock();
-        let of = (address, turn);
+        let of = (address, up_to);
         if let Some(reading) = reading.get(&of) {
             return reading.clone();
         }
-        let (hub, history) = (self.clone(), united.link.history(&of.0));
+        let (hub, history) = (self.clone(), united.link.history(&of.0, up_to));
         let read: Task<_> = Box::pin({
             let of = of.clone();
             async move {
