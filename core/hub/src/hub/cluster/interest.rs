@@ -194,7 +194,6 @@ impl Hub {
     /// Room messages of other nodes: everybody in their rooms here hears them, in the order of their times.
     pub(super) fn take_parcels(self: &Arc<Self>, came: Vec<(Arc<Place>, Bytes)>) {
         let Some(united) = self.united.get() else { return };
-        self.parts.metrics.cluster.parcels_in.inc_by(came.len() as u64);
         let read = |(place, bytes): (Arc<Place>, Bytes)| {
             let key = self.key_of(&place)?;
             let parcel = Parcel::decode(&bytes);
@@ -204,6 +203,7 @@ impl Hub {
             Some((key, parcel?))
         };
         let mut parcels: Vec<(RoomKey, Parcel)> = came.into_iter().filter_map(read).collect();
+        self.parts.metrics.cluster.parcels_in.inc_by(parcels.len() as u64);
         parcels.sort_by_key(|(_, parcel)| parcel.time); // keeps the order of those without one
         if let Some((_, last)) = parcels.last() {
             united.interests.time.fetch_max(last.time, Ordering::Relaxed);
