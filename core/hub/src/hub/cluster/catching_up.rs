@@ -1,7 +1,10 @@
 //! Room messages that were missed while this node was cut off: where they are kept, they are handed on late instead of
 //! never. Meanwhile what comes waits, in every room, so that the events of a sender keep their order.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use futures_util::{StreamExt, stream};
 
@@ -17,8 +20,9 @@ impl Hub {
     /// The connection to the other nodes is away: what comes after it waits until what was missed has been read.
     pub(super) fn hold_rooms(&self) {
         if let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) {
+            let mut rooms = united.interests.rooms.lock();
             united.interests.away.store(true, Ordering::Release);
-            united.interests.hold();
+            hold(&mut rooms);
         }
     }
 
@@ -26,12 +30,12 @@ impl Hub {
     pub(super) fn catch_up(self: &Arc<Self>) {
         let Some(united) = self.united.get().filter(|_| self.parts.limits.recovery.is_some()) else { return };
         let keys = {
-            let rooms = united.interests.rooms.lock();
+            let mut rooms = united.interests.rooms.lock();
             united.interests.catching_up.fetch_add(1, Ordering::AcqRel);
             united.interests.away.store(false, Ordering::Release);
+            hold(&mut rooms); // in case nobody noticed that it was away
             rooms.keys().cloned().collect()
         };
-        united.interests.hold(); // in case nobody noticed that it was away
         self.begin_making_up(keys);
     }
 
@@ -102,6 +106,7 @@ impl Hub {
             if room.waiting.is_none() && room.misses(&parcel) {
                 room.waiting = Some(vec![parcel]);
                 united.interests.catching_up.fetch_add(1, Ordering::AcqRel);
+                hold(&mut rooms);
                 None
             } else if room.is_new(&parcel) {
                 Some(parcel)
@@ -110,7 +115,6 @@ impl Hub {
             }
         };
         let Some(parcel) = parcel else {
-            united.interests.hold();
             return self.begin_making_up(vec![key.clone()]);
         };
         self.hand_on(united, key, parcel);
@@ -129,6 +133,13 @@ impl Hub {
     }
 }
 
+/// Lets everything that comes wait, in all rooms: in one that went on, a sender would be ahead of itself.
+fn hold(rooms: &mut HashMap<RoomKey, Attending>) {
+    for room in rooms.values_mut() {
+        room.waiting.get_or_insert_default();
+    }
+}
+
 /// One that catches up, until this is dropped.
 struct CatchingUp<'a>(&'a Interests);
 
@@ -139,13 +150,6 @@ impl Drop for CatchingUp<'_> {
 }
 
 impl Interests {
-    /// Lets everything that comes wait, in all rooms: in one that went on, a sender would be ahead of itself.
-    fn hold(&self) {
-        for room in self.rooms.lock().values_mut() {
-            room.waiting.get_or_insert_default();
-        }
-    }
-
     /// Whether what comes has to wait; asked with the rooms held.
     pub(super) fn is_held(&self) -> bool {
         self.away.load(Ordering::Acquire) || self.catching_up.load(Ordering::Acquire) > 0
