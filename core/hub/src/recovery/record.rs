@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::Session;
-use crate::cluster::NodeId;
+use crate::{cluster::NodeId, port::Place};
 
 /// A session as it is kept for all nodes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -45,6 +45,13 @@ pub(crate) struct Kept {
     /// How far the line had come when it joined.
     #[serde(default)]
     pub(crate) since: Arc<str>,
+}
+
+impl Kept {
+    /// The room, as nodes name it to each other.
+    pub(crate) fn place(&self) -> Place {
+        Place { plugin: self.plugin.clone(), room: self.room.clone() }
+    }
 }
 
 /// Notes of a plugin.

@@ -250,10 +250,13 @@ impl Hub {
         if !self.heard_all(united, &rooms).await {
             return Err(Lost::Gap);
         }
+        let since = |kept: &Kept| Position::read(&kept.since).unwrap_or_default().heard;
+        let joined = record.rooms.iter().filter_map(|kept| Some((self.key_of(&kept.place())?, since(kept))));
+        let joined: HashMap<RoomKey, Heard> = joined.collect();
         let mut missed: Vec<(Mark, Numbered, Message)> = Vec::new();
         for (key, history) in &rooms {
             let mut bound = heard.clone();
-            bound.merge(&self.since_of(&record, key));
+            joined.get(key).iter().for_each(|since| bound.merge(since));
             missed.extend(beyond(history, &bound, session.origin).ok_or(Lost::Gap)?);
         }
         missed.extend(beyond(&own, &heard, session.origin).ok_or(Lost::Gap)?);
@@ -275,16 +278,6 @@ impl Hub {
         let rooms = join_all(rooms).await;
         let rooms = keys.iter().zip(rooms).map(|(key, history)| Some((key.clone(), history?)));
         Some((rooms.collect::<Option<_>>()?, own.await?))
-    }
-
-    /// How far a client had come with each sender when it joined a room.
-    fn since_of(&self, record: &Record, key: &RoomKey) -> Heard {
-        let mut kept = record
-            .rooms
-            .iter()
-            .filter(|kept| kept.room == key.name && self.plugin_named(&kept.plugin) == Some(key.plugin));
-        let since = kept.next().and_then(|kept| Position::read(&kept.since));
-        since.unwrap_or_default().heard
     }
 
     /// Where what is said in a room is kept.
@@ -370,10 +363,10 @@ impl Hub {
         recorder.let_go(&hold.targets);
         let (since, offset): (u64, Arc<str>) = (line.last(), heard.text().into());
         let stay = |kept: Kept| {
-            let place = crate::port::Place { plugin: kept.plugin, room: kept.room };
+            let key = self.key_of(&kept.place())?;
             let meta = kept.meta.map(|meta| Bytes::from(Box::<str>::from(meta).into_string()));
             Some(Stay {
-                key: self.key_of(&place)?,
+                key,
                 since,
                 since_offset: offset.clone(),
                 user: kept.user,
@@ -405,8 +398,7 @@ impl Hub {
 
 impl Hold {
     fn new(hub: &Arc<Hub>, united: &United, line: usize, record: &Record, origin: Origin) -> Self {
-        let place = |kept: &Kept| crate::port::Place { plugin: kept.plugin.clone(), room: kept.room.clone() };
-        let keys: Vec<RoomKey> = record.rooms.iter().filter_map(|kept| hub.key_of(&place(kept))).collect();
+        let keys: Vec<RoomKey> = record.rooms.iter().filter_map(|kept| hub.key_of(&kept.place())).collect();
         let targets = keys.iter().cloned().map(Target::Room).chain([Target::Session(origin)]).collect();
         let hold = Self { hub: hub.clone(), line, keys, targets };
         if let Some(line) = hub.line(line) {
