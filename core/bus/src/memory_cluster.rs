@@ -10,7 +10,7 @@ use bytes::Bytes;
 use exedra_hub::{
     Task,
     cluster::NodeId,
-    port::{Address, BusError, Cluster, Ears, Mark, Place},
+    port::{Address, BusError, Cluster, Ears, Place, Point},
 };
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot};
@@ -264,15 +264,15 @@ impl Cluster for MemoryCluster {
         Ok(())
     }
 
-    fn reached(&self) -> Task<Result<Mark, BusError>> {
-        let reached = mark(self.commons.0.lock().kept_so_far);
+    fn reached(&self) -> Task<Result<Point, BusError>> {
+        let reached = point(self.commons.0.lock().kept_so_far);
         self.after_what_came(if self.knows_nothing() { Err(away()) } else { Ok(reached) })
     }
 
-    fn history(&self, of: &Address, up_to: Mark) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
+    fn history(&self, of: &Address, up_to: Point) -> Task<Result<Vec<(Point, Bytes)>, BusError>> {
         let kept = self.commons.0.lock().kept.get(of).cloned().unwrap_or_default();
-        let marked = kept.into_iter().map(|(number, parcel)| (mark(number), parcel));
-        let history = marked.filter(|(at, _)| *at <= up_to).collect();
+        let kept = kept.into_iter().map(|(number, parcel)| (point(number), parcel));
+        let history = kept.filter(|(at, _)| *at <= up_to).collect();
         Box::pin(std::future::ready(if self.knows_nothing() { Err(away()) } else { Ok(history) }))
     }
 
@@ -313,8 +313,8 @@ impl Drop for MemoryCluster {
     }
 }
 
-fn mark(number: u64) -> Mark {
-    Mark { era: 0, number }
+fn point(number: u64) -> Point {
+    Point { era: 0, number }
 }
 
 fn away() -> BusError {

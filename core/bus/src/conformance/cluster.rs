@@ -171,17 +171,17 @@ async fn order_is_kept_over_places(nodes: &[Node; 3]) {
 
 async fn what_was_kept_has_been_heard(nodes: &[Node; 3]) {
     nodes[1].link.attend(&place("heard")).await;
-    let before = nodes[1].link.reached().await.expect("a mark");
+    let before = nodes[1].link.reached().await.expect("a point");
     for number in 0..200_usize {
         assert_eq!(nodes[0].link.send(&Address::Kept(place("heard")), bytes(number)), Ok(()));
-        let up_to = nodes[1].link.reached().await.expect("a mark");
+        let up_to = nodes[1].link.reached().await.expect("a point");
         let kept = nodes[1].link.history(&Address::Kept(place("heard")), up_to).await.expect("a history");
         let heard = nodes[1].notes.parcels.lock().iter().filter(|(of, _)| *of == place("heard")).count();
         assert!(heard >= kept.len(), "{} are kept, {heard} have been heard", kept.len());
         assert!(kept.iter().all(|(at, _)| *at > before));
     }
     until("all parcels", || nodes[1].notes.parcels.lock().len() >= 200).await;
-    assert!(nodes[1].link.reached().await.expect("a mark") > before);
+    assert!(nodes[1].link.reached().await.expect("a point") > before);
     nodes[1].notes.parcels.lock().clear();
 }
 
@@ -225,10 +225,10 @@ async fn kept_is_kept_in_order(nodes: &[Node; 3]) {
     }
     let texts: Vec<Bytes> = all.into_iter().map(|(_, parcel)| parcel).collect();
     assert_eq!(texts, (0..50).map(bytes).collect::<Vec<_>>(), "one order for all addresses");
-    let up_to = nodes[2].link.reached().await.expect("a mark");
+    let up_to = nodes[2].link.reached().await.expect("a point");
     assert_eq!(nodes[2].link.history(&Address::Kept(place("never")), up_to).await, Ok(Vec::new()));
     assert_eq!(nodes[0].link.send(&one, bytes("later")), Ok(()));
-    assert!(nodes[0].link.reached().await.expect("a mark") > up_to);
+    assert!(nodes[0].link.reached().await.expect("a point") > up_to);
     let texts = nodes[2].link.history(&one, up_to).await.expect("a history");
     assert_eq!(texts.len(), 25, "what came later is not in it");
 }

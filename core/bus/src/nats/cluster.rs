@@ -18,7 +18,7 @@ use exedra_hub::{
     Task,
     cluster::NodeId,
     metrics::Metrics,
-    port::{Address, BusError, Cluster, Ears, Mark, Place},
+    port::{Address, BusError, Cluster, Ears, Place, Point},
     recovery::Recovery,
 };
 use futures_util::StreamExt;
@@ -152,8 +152,8 @@ impl Cluster for NatsCluster {
         self.push(self.subjects.address(to)?, parcel, again)
     }
 
-    fn reached(&self) -> Task<Result<Mark, BusError>> {
-        let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Mark::default()))) };
+    fn reached(&self) -> Task<Result<Point, BusError>> {
+        let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Point::default()))) };
         let (client, outgoing, hearing) = (self.client.clone(), self.outgoing.clone(), self.hearing.clone());
         self.here(async move {
             timeout(SENDING, outgoing.emptied()).await.map_err(|_| BusError::Timeout)?;
@@ -163,7 +163,7 @@ impl Cluster for NatsCluster {
         })
     }
 
-    fn history(&self, of: &Address, up_to: Mark) -> Task<Result<Vec<(Mark, Bytes)>, BusError>> {
+    fn history(&self, of: &Address, up_to: Point) -> Task<Result<Vec<(Point, Bytes)>, BusError>> {
         let Some(past) = self.past.clone() else { return Box::pin(std::future::ready(Ok(Vec::new()))) };
         let (subject, client) = (self.subjects.address(of), self.client.clone());
         self.here(async move { past.history(&client, subject?, up_to).await })

@@ -31,7 +31,7 @@ pub enum Address {
 
 /// A point in what is kept: all that comes later has a greater one, also after the broker has begun anew.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Mark {
+pub struct Point {
     /// Which beginning of what is kept, in order of time.
     pub era: u64,
     /// The number since then.
@@ -66,12 +66,12 @@ pub trait Cluster: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`BusError::Unavailable`] or [`BusError::Timeout`].
-    fn reached(&self) -> Task<Result<Mark, BusError>>;
-    /// What is kept of an address up to a mark, in order; the marks are one order for all addresses.
+    fn reached(&self) -> Task<Result<Point, BusError>>;
+    /// What is kept of an address up to a point, in order; the points are one order for all addresses.
     ///
     /// # Errors
     /// As [`Cluster::reached`]; also when what is kept has begun anew since.
-    fn history(&self, of: &Address, up_to: Mark) -> Task<Result<Vec<(Mark, Bytes)>, BusError>>;
+    fn history(&self, of: &Address, up_to: Point) -> Task<Result<Vec<(Point, Bytes)>, BusError>>;
     /// Writes down what a session consists of, in place of what was there; without waiting.
     ///
     /// # Errors

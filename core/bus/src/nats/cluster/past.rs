@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use exedra_hub::{
-    port::{BusError, Mark},
+    port::{BusError, Point},
     recovery::Recovery,
 };
 use futures_util::StreamExt;
@@ -99,21 +99,21 @@ impl Past {
     }
 
     /// How far the stream has come.
-    pub(super) async fn reached(&self, client: &Client) -> Result<Mark, BusError> {
+    pub(super) async fn reached(&self, client: &Client) -> Result<Point, BusError> {
         let mark = timeout(PATIENCE, client.request(self.mark.clone(), Bytes::from_static(b"mark"))).await;
         let mark = mark.map_err(|_| BusError::Timeout)?.map_err(unavailable)?;
         let mark: Value = serde_json::from_slice(&mark.payload).map_err(unavailable)?;
         let number = mark["seq"].as_u64().ok_or_else(|| unavailable("the past is not kept"))?;
-        Ok(Mark { era: self.era.load(Ordering::Acquire), number })
+        Ok(Point { era: self.era.load(Ordering::Acquire), number })
     }
 
-    /// Everything that is kept of a subject up to a mark.
+    /// Everything that is kept of a subject up to a point.
     pub(super) async fn history(
         &self,
         client: &Client,
         subject: String,
-        Mark { era, number: last }: Mark,
-    ) -> Result<Vec<(Mark, Bytes)>, BusError> {
+        Point { era, number: last }: Point,
+    ) -> Result<Vec<(Point, Bytes)>, BusError> {
         if era != self.era.load(Ordering::Acquire) {
             return Err(unavailable("the past has begun anew"));
         }
@@ -122,7 +122,7 @@ impl Past {
         } else {
             self.read_one_by_one(client, &subject, last).await
         };
-        Ok(history?.into_iter().map(|(number, parcel)| (Mark { era, number }, parcel)).collect())
+        Ok(history?.into_iter().map(|(number, parcel)| (Point { era, number }, parcel)).collect())
     }
 
     async fn read_at_once(

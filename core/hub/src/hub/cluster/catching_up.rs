@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 
 use super::{Hub, Interests, United, interest::Attending};
-use crate::{cluster::parcel::Parcel, port::Mark, rooms::RoomKey};
+use crate::{cluster::parcel::Parcel, port::Point, rooms::RoomKey};
 
 /// Rooms that are read at the same time.
 const AT_ONCE: usize = 16;
@@ -54,7 +54,7 @@ impl Hub {
 
     async fn make_up(self: &Arc<Self>, united: &United, keys: Vec<RoomKey>) {
         let _turn = united.interests.making_up.lock().await;
-        let Some(up_to) = self.mark(united).await else {
+        let Some(up_to) = self.point(united).await else {
             return tracing::warn!("what was said on other nodes meanwhile cannot be read");
         };
         let read = |key: &RoomKey| {
@@ -63,7 +63,7 @@ impl Hub {
         };
         let readings = keys.iter().map(read).collect::<Vec<_>>();
         let histories: Vec<_> = stream::iter(readings).buffer_unordered(AT_ONCE).collect().await;
-        let mut missed: Vec<(Mark, RoomKey, Parcel)> = Vec::new();
+        let mut missed: Vec<(Point, RoomKey, Parcel)> = Vec::new();
         for (key, history) in histories {
             let Some(history) = history else {
                 tracing::warn!(room = &*key.name, "what was said on other nodes meanwhile cannot be read");
@@ -181,7 +181,7 @@ impl Interests {
     }
 
     /// The same for one that is kept.
-    fn was_missed(&self, key: &RoomKey, at: Mark, parcel: &Parcel) -> bool {
+    fn was_missed(&self, key: &RoomKey, at: Point, parcel: &Parcel) -> bool {
         let is_missed = |room: &mut Attending| !room.is_older(at, parcel) && room.is_new(parcel);
         self.rooms.lock().get_mut(key).is_some_and(is_missed)
     }

@@ -20,12 +20,12 @@ use parking_lot::Mutex;
 
 use super::{
     Hub, United,
-    beginning::{Marks, Passing},
+    beginning::{Passing, Points},
 };
 use crate::{
     Class, Connection, Message, Task,
     cluster::parcel::Parcel,
-    port::{Address, BusError, Mark, Place},
+    port::{Address, BusError, Place, Point},
     recovery::{Heard, Origin, Recorded},
     rooms::RoomKey,
 };
@@ -51,7 +51,7 @@ pub(super) struct Interests {
     time: AtomicU64,
     /// How often a room has been attended.
     turns: AtomicU64,
-    pub(super) marks: Marks,
+    pub(super) points: Points,
     pub(super) passing: Passing,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Attending {
     /// Which time that a room is attended this is.
     pub(super) turn: u64,
     /// What is kept up to here was sent before the room was attended; `None` before that is known.
-    pub(super) from: Option<Mark>,
+    pub(super) from: Option<Point>,
     /// The newest recoverable event of each sender that was handed on, or sent before the room was attended.
     pub(super) heard: Heard,
     /// What has come while older events are being read; `None` when none are.
@@ -101,7 +101,7 @@ impl Hub {
         let (hub, key) = (self.clone(), key.clone());
         self.spawn(Box::pin(async move {
             ready.await;
-            hub.mark_beginning(key, turn).await;
+            hub.note_beginning(key, turn).await;
         }));
     }
 

@@ -24,7 +24,7 @@ use crate::{
     cluster::parcel::Parcel,
     hub::{Knock, recovery::Resumed},
     identity::Identity,
-    port::{Address, Mark, PluginId},
+    port::{Address, PluginId, Point},
     recovery::{
         Away, Heard, Kept, Line, Lost, Numbered, Origin, Position, Record, Session, Stay, Target, Word,
     },
@@ -47,11 +47,11 @@ pub(super) struct Sessions {
     ended: Mutex<Vec<(Origin, Bytes)>>,
     writer: AtomicWaker,
     /// What is being read right now, and up to where, so that a thousand clients read it once.
-    reading: Mutex<HashMap<(Address, Mark), Reading>>,
+    reading: Mutex<HashMap<(Address, Point), Reading>>,
 }
 
 /// What is kept of a room or a session, in order.
-pub(super) type History = Arc<Vec<(Mark, Parcel)>>;
+pub(super) type History = Arc<Vec<(Point, Parcel)>>;
 pub(super) type Reading = Shared<Task<Option<History>>>;
 
 /// A session of another node, and what its client has missed.
@@ -244,8 +244,8 @@ impl Hub {
         if !self.attended_all(united, &hold.keys).await {
             return Err(Lost::Gap);
         }
-        // One mark for all: what comes after it is in the logs, in the order of each sender.
-        let up_to = self.mark(united).await.ok_or(Lost::Gap)?;
+        // One point for all: what comes after it is in the logs, in the order of each sender.
+        let up_to = self.point(united).await.ok_or(Lost::Gap)?;
         let (rooms, own) = self.read_all(united, &hold.keys, &name, up_to).await.ok_or(Lost::Gap)?;
         if !self.heard_all(united, &rooms).await {
             return Err(Lost::Gap);
@@ -253,7 +253,7 @@ impl Hub {
         let since = |kept: &Kept| Position::read(&kept.since).unwrap_or_default().heard;
         let joined = record.rooms.iter().filter_map(|kept| Some((self.key_of(&kept.place())?, since(kept))));
         let joined: HashMap<RoomKey, Heard> = joined.collect();
-        let mut missed: Vec<(Mark, Numbered, Message)> = Vec::new();
+        let mut missed: Vec<(Point, Numbered, Message)> = Vec::new();
         for (key, history) in &rooms {
             let mut bound = heard.clone();
             joined.get(key).iter().for_each(|since| bound.merge(since));
@@ -271,7 +271,7 @@ impl Hub {
         united: &United,
         keys: &[RoomKey],
         session: &str,
-        up_to: Mark,
+        up_to: Point,
     ) -> Option<(Vec<(RoomKey, History)>, History)> {
         let own = self.read_history(united, Address::Session(session.into()), up_to);
         let rooms = keys.iter().map(|key| self.read_history(united, self.kept_of(key), up_to));
@@ -285,8 +285,8 @@ impl Hub {
         Address::Kept(self.place(key))
     }
 
-    /// What is kept of an address up to a mark; read once for all who ask at the same time.
-    pub(super) fn read_history(self: &Arc<Self>, united: &United, address: Address, up_to: Mark) -> Reading {
+    /// What is kept of an address up to a point; read once for all who ask at the same time.
+    pub(super) fn read_history(self: &Arc<Self>, united: &United, address: Address, up_to: Point) -> Reading {
         let mut reading = united.sessions.reading.lock();
         let of = (address, up_to);
         if let Some(reading) = reading.get(&of) {
@@ -428,10 +428,10 @@ impl Drop for Hold {
 
 /// What of a history is newer than `bound` and was for a session; `None` when something is missing in between.
 fn beyond(
-    history: &[(Mark, Parcel)],
+    history: &[(Point, Parcel)],
     bound: &Heard,
     session: Origin,
-) -> Option<Vec<(Mark, Numbered, Message)>> {
+) -> Option<Vec<(Point, Numbered, Message)>> {
     let mut reached = bound.clone();
     let mut new = Vec::new();
     for (at, parcel) in history {
@@ -457,10 +457,10 @@ mod tests {
     const ME: Origin = Origin { word: Word(1), conn: ConnId(1) };
 
     /// What is kept at `at`.
-    fn kept(at: u64, sender: u32, number: u64, before: u64) -> (Mark, Parcel) {
+    fn kept(at: u64, sender: u32, number: u64, before: u64) -> (Point, Parcel) {
         let (message, class) = (Message::new("e", format!("[{number}]")), Class::Reliable);
         let parcel = Parcel { sender: Word(sender), number, before, except: None, class, time: 0, message };
-        (Mark { era: 0, number: at }, parcel)
+        (Point { era: 0, number: at }, parcel)
     }
 
     fn bound(word: u32, number: u64) -> Heard {
