@@ -21,7 +21,8 @@ impl LoadArgs {
             | Scenario::Storm { common, .. }
             | Scenario::Churn { common, .. }
             | Scenario::Mixed { common, .. }
-            | Scenario::Stall { common, .. } => common,
+            | Scenario::Stall { common, .. }
+            | Scenario::Cluster { common, .. } => common,
         }
     }
 }
@@ -152,6 +153,42 @@ pub enum Scenario {
         phase: Duration,
         /// Who has stopped reading and is not cut by then, behind the phase, is missing
         #[arg(long, default_value = "15s", value_parser = humantime::parse_duration)]
+        patience: Duration,
+        /// What all scenarios share.
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Rooms that are spread over the nodes of a cluster: CPU time of the nodes per delivery
+    #[command(
+        after_help = "Example:\n  exedra load cluster --url http://127.0.0.1:3001 --node http://127.0.0.1:3002 --rate 2000"
+    )]
+    Cluster {
+        /// Another node beside --url; may be given several times
+        #[arg(long = "node", value_name = "URL")]
+        nodes: Vec<String>,
+        /// Members of rooms
+        #[arg(short = 'n', long, default_value_t = 3000)]
+        members: usize,
+        /// How many rooms they are spread over
+        #[arg(long, default_value_t = 300)]
+        rooms: usize,
+        /// Each room at one node, for nodes that do not know each other
+        #[arg(long)]
+        apart: bool,
+        /// Events to measure
+        #[arg(long, default_value_t = 20_000)]
+        events: u64,
+        /// Events before that, not measured
+        #[arg(long, default_value_t = 1000)]
+        warm_up: u64,
+        /// Events per second, over all rooms
+        #[arg(long, default_value_t = 2000.0)]
+        rate: f64,
+        /// Bytes of an event's payload
+        #[arg(long, default_value_t = 100)]
+        payload: usize,
+        /// An event that has not reached everybody by then is lost
+        #[arg(long, default_value = "30s", value_parser = humantime::parse_duration)]
         patience: Duration,
         /// What all scenarios share.
         #[command(flatten)]

@@ -38,11 +38,16 @@ pub(crate) struct Fleet {
 
 impl Fleet {
     pub(crate) fn new(target: Target) -> Arc<Self> {
+        Self::numbered_from(0, target)
+    }
+
+    /// A fleet whose first client has the number `first`.
+    pub(crate) fn numbered_from(first: usize, target: Target) -> Arc<Self> {
         let packets = Arc::new(Packets::new(&target.common.namespace));
         Arc::new(Self {
             target,
             packets,
-            made: AtomicUsize::new(0),
+            made: AtomicUsize::new(first),
             connecting: Mutex::new(histogram()),
             ended: AtomicU64::new(0),
         })

@@ -1,6 +1,7 @@
 //! The scenarios: what the clients do, and what is measured meanwhile.
 
 mod churn;
+mod cluster;
 mod fan_out;
 mod idle;
 mod mixed;
@@ -74,11 +75,36 @@ pub(crate) async fn run(args: &LoadArgs, target: Target) -> Result<Report, LoadE
             };
             stall::run(&fleet, server, &plan).await
         }
+        Scenario::Cluster {
+            nodes, members, rooms, apart, events, warm_up, rate, payload, patience, ..
+        } => {
+            if *rooms == 0 || members < rooms || !rate.is_finite() || *rate <= 0.0 {
+                let usage = "--rate must be positive, and each room needs a member";
+                return Err(LoadError::Usage(usage.to_owned()));
+            }
+            let plan = cluster::Plan {
+                members: *members,
+                rooms: *rooms,
+                apart: *apart,
+                events: *events,
+                warm_up: *warm_up,
+                rate: *rate,
+                payload: *payload,
+                patience: *patience,
+            };
+            cluster::run(&fleet, server, nodes, &plan).await
+        }
     }?;
-    if Server::find(&fleet.target)? != server {
-        return Err(LoadError::WrongServer("the server was replaced during the run".to_owned()));
-    }
+    check_same(&fleet, server)?;
     Ok(report)
+}
+
+/// Whether the port is still held by the process that held it.
+fn check_same(fleet: &Fleet, server: Option<Server>) -> Result<(), LoadError> {
+    if Server::find(&fleet.target)? == server {
+        return Ok(());
+    }
+    Err(LoadError::WrongServer("the server was replaced during the run".to_owned()))
 }
 
 /// An empty report about this server.

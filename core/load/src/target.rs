@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{IpAddr, Ipv4Addr, SocketAddr, ToSocketAddrs},
+    sync::Arc,
 };
 
 use crate::{Common, LoadError};
@@ -20,7 +21,7 @@ pub(crate) struct Target {
     pub(crate) common: Common,
     /// Local addresses that clients take turns in; empty to let the kernel choose.
     sources: Vec<IpAddr>,
-    tokens: Tokens,
+    tokens: Arc<Tokens>,
 }
 
 enum Tokens {
@@ -32,13 +33,7 @@ enum Tokens {
 impl Target {
     /// Looks at the arguments; loads nothing that is not this machine unless told to.
     pub(crate) fn new(common: &Common, mint: Option<Mint>) -> Result<Self, LoadError> {
-        let authority = authority(&common.url)?;
-        let addr = resolve(&authority)?;
-        if !addr.ip().is_loopback() && !common.allow_remote {
-            return Err(LoadError::Usage(format!(
-                "{addr} is another machine; --allow-remote says that you may load it"
-            )));
-        }
+        let (authority, addr) = find(common, &common.url)?;
         if !common.namespace.starts_with('/') || common.namespace.contains([',', '?']) {
             return Err(LoadError::Usage("a namespace is written like /bench".to_owned()));
         }
@@ -52,7 +47,15 @@ impl Target {
             (None, None) => Tokens::None,
         };
         let sources = sources(addr, common.sources);
-        Ok(Self { addr, authority, common: common.clone(), sources, tokens })
+        Ok(Self { addr, authority, common: common.clone(), sources, tokens: Arc::new(tokens) })
+    }
+
+    /// The same load for another server; which process that must be is not said.
+    pub(crate) fn other(&self, url: &str) -> Result<Self, LoadError> {
+        let (authority, addr) = find(&self.common, url)?;
+        let common = Common { expect_pid: None, ..self.common.clone() };
+        let sources = sources(addr, common.sources);
+        Ok(Self { addr, authority, common, sources, tokens: self.tokens.clone() })
     }
 
     /// Where client number `index` comes from.
@@ -62,7 +65,7 @@ impl Target {
 
     /// The token of client number `index`.
     pub(crate) fn token(&self, index: usize) -> Result<Option<String>, LoadError> {
-        match &self.tokens {
+        match &*self.tokens {
             Tokens::None => Ok(None),
             Tokens::Same(token) => Ok(Some(token.clone())),
             Tokens::Minted(mint) => mint(&format!("load-{index}")).map(Some).map_err(LoadError::Usage),
@@ -74,6 +77,18 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target").field("addr", &self.addr).finish_non_exhaustive()
     }
+}
+
+/// Host, port and address of a server that may be loaded.
+fn find(common: &Common, url: &str) -> Result<(String, SocketAddr), LoadError> {
+    let authority = authority(url)?;
+    let addr = resolve(&authority)?;
+    if !addr.ip().is_loopback() && !common.allow_remote {
+        return Err(LoadError::Usage(format!(
+            "{addr} is another machine; --allow-remote says that you may load it"
+        )));
+    }
+    Ok((authority, addr))
 }
 
 /// Host and port of a URL without TLS.

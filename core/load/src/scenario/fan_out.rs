@@ -141,7 +141,11 @@ async fn publish(
     fleet.check_ended()
 }
 
-async fn in_time(board: &Board, patience: Duration, what: impl Future<Output = ()>) -> Result<(), LoadError> {
+pub(super) async fn in_time(
+    board: &Board,
+    patience: Duration,
+    what: impl Future<Output = ()>,
+) -> Result<(), LoadError> {
     let lost =
         |_| LoadError::Lost(format!("{} deliveries did not come within {patience:?}", board.missing()));
     tokio::time::timeout(patience, what).await.map_err(lost)

@@ -77,6 +77,29 @@ fn mixed_does_everything() {
     assert_eq!(report.latencies["ask"].count, 64);
 }
 
+/// Two servers that do not know each other.
+fn run_at_two(arguments: &str) -> Result<Report, LoadError> {
+    let other = server::start(Fault::None);
+    run(
+        Fault::None,
+        &format!("cluster --node http://{other} -n 10 --rooms 3 --warm-up 3 --rate 200 {arguments}"),
+    )
+}
+
+#[test]
+fn rooms_at_one_node_each_are_complete() {
+    let report = run_at_two("--apart --events 30").unwrap();
+    assert_eq!((figure(&report, "nodes"), figure(&report, "deliveries")), (2.0, 100.0));
+    assert_eq!((report.latencies["delivery"].count, report.latencies["last"].count), (100, 30));
+    assert!(figure(&report, "cpu_per_delivery_worst") >= figure(&report, "cpu_per_delivery"), "{report}");
+}
+
+#[test]
+fn rooms_over_nodes_that_are_no_cluster_fail_the_run() {
+    let error = run_at_two("--events 3 --patience 1s").unwrap_err();
+    assert!(matches!(error, LoadError::Lost(_)), "{error}");
+}
+
 const STALL: &str =
     "stall -n 6 --stalled 2 --rate 20 --payload 200000 --rounds 1 --phase 1500ms --patience 15s";
 
