@@ -650,6 +650,40 @@ async fn lost_word_comes_late_and_nothing_before_it() {
 }
 
 #[tokio::test]
+async fn words_lost_in_two_rooms_come_late() {
+    let house = House::recovering(2).await;
+    let [a, b] = &house.nodes[..] else { panic!() };
+    let mut bob = Returning::connect(b, "bob").await;
+    for room in ["r", "s"] {
+        b.join(&bob.client, room);
+    }
+    house.settle().await;
+    a.say("r", "0", None);
+    a.say("s", "1", None);
+    house.settle().await;
+    house.commons.dawdle(b.link.node());
+    a.say("r", "2", None);
+    a.say("s", "3", None);
+    house.commons.lose(b.link.node());
+    a.say("r", "4", None);
+    a.say("s", "5", None);
+    a.say("s", "6", None);
+    house.settle().await;
+    bob.read();
+    let in_room = |numbers: &[&str]| -> Vec<String> {
+        bob.received.iter().filter(|said| numbers.iter().any(|n| said.contains(n))).cloned().collect()
+    };
+    assert_eq!(in_room(&["0", "2", "4"]), ["0", "2", "4"].map(|n| format!("said [\"{n}\"]")));
+    assert_eq!(in_room(&["1", "3", "5", "6"]), ["1", "3", "5", "6"].map(|n| format!("said [\"{n}\"]")));
+    a.say("s", "7", None);
+    a.say("r", "8", None);
+    house.settle().await;
+    let before = bob.received.len();
+    bob.read();
+    assert_eq!(bob.received[before..], said(7..9), "and nothing waits any more");
+}
+
+#[tokio::test]
 async fn word_that_never_arrives_is_a_gap() {
     let house = House::recovering(2).await;
     let [a, b] = &house.nodes[..] else { panic!() };

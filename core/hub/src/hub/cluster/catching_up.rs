@@ -9,7 +9,7 @@ use std::{
 use futures_util::{StreamExt, stream};
 
 use super::{Hub, Interests, United, interest::Attending};
-use crate::{cluster::parcel::Parcel, port::Point, rooms::RoomKey};
+use crate::{cluster::parcel::Parcel, port::Point, recovery::Word, rooms::RoomKey};
 
 /// Rooms that are read at the same time.
 const AT_ONCE: usize = 16;
@@ -52,11 +52,14 @@ impl Hub {
         }));
     }
 
-    async fn make_up(self: &Arc<Self>, united: &United, keys: Vec<RoomKey>) {
+    async fn make_up(self: &Arc<Self>, united: &United, mut keys: Vec<RoomKey>) {
         let _turn = united.interests.making_up.lock().await;
         let Some(up_to) = self.point(united).await else {
             return tracing::warn!("what was said on other nodes meanwhile cannot be read");
         };
+        // What was sent before the point has come by now: where it shows more to be missing, it is read with the rest.
+        let more = holes(&mut united.interests.rooms.lock());
+        keys.extend(more.into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
         let read = |key: &RoomKey| {
             let (key, reading) = (key.clone(), self.read_history(united, self.kept_of(key), up_to));
             async move { (key, reading.await) }
@@ -80,12 +83,18 @@ impl Hub {
         }
     }
 
-    /// Hands on what waits, unless it has to go on waiting.
-    fn let_waiting_through(&self, united: &United) {
-        while let Some(waiting) = united.interests.take_waiting() {
-            for (key, parcel) in waiting {
-                if united.interests.is_new(&key, &parcel) {
-                    self.hand_on(united, &key, parcel);
+    /// Hands on what waits, unless it has to go on waiting, or more is missing.
+    fn let_waiting_through(self: &Arc<Self>, united: &United) {
+        loop {
+            match united.interests.take_waiting() {
+                Waiting::None => return,
+                Waiting::Behind(keys) => return self.begin_making_up(keys),
+                Waiting::Ready(waiting) => {
+                    for (key, parcel) in waiting {
+                        if united.interests.is_new(&key, &parcel) {
+                            self.hand_on(united, &key, parcel);
+                        }
+                    }
                 }
             }
         }
@@ -105,6 +114,7 @@ impl Hub {
             }
             if room.waiting.is_none() && room.misses(&parcel) {
                 room.waiting = Some(vec![parcel]);
+                room.find_holes(); // it is being looked for
                 united.interests.catching_up.fetch_add(1, Ordering::AcqRel);
                 hold(&mut rooms);
                 None
@@ -140,6 +150,22 @@ fn hold(rooms: &mut HashMap<RoomKey, Attending>) {
     }
 }
 
+/// Rooms where what waits shows that something is missing that has not been looked for yet; takes note that it is.
+fn holes(rooms: &mut HashMap<RoomKey, Attending>) -> Vec<RoomKey> {
+    let holes = rooms.iter_mut().filter_map(|(key, room)| room.find_holes().then(|| key.clone()));
+    holes.collect()
+}
+
+/// What waits in rooms.
+enum Waiting {
+    /// Nothing, or it has to go on waiting.
+    None,
+    /// It may be handed on, in this order.
+    Ready(Vec<(RoomKey, Parcel)>),
+    /// Something is missing before it in these rooms. Counted as catching up.
+    Behind(Vec<RoomKey>),
+}
+
 /// One that catches up, until this is dropped.
 struct CatchingUp<'a>(&'a Interests);
 
@@ -155,12 +181,16 @@ impl Interests {
         self.away.load(Ordering::Acquire) || self.catching_up.load(Ordering::Acquire) > 0
     }
 
-    /// What waits, in the order of its times; when nothing does, nothing has to any more. `None` too while it has to go
-    /// on waiting.
-    fn take_waiting(&self) -> Option<Vec<(RoomKey, Parcel)>> {
+    /// What waits, in the order of its times; when nothing does, nothing has to any more.
+    fn take_waiting(&self) -> Waiting {
         let mut rooms = self.rooms.lock();
         if self.is_held() {
-            return None;
+            return Waiting::None;
+        }
+        let holes = holes(&mut rooms);
+        if !holes.is_empty() {
+            self.catching_up.fetch_add(1, Ordering::AcqRel);
+            return Waiting::Behind(holes);
         }
         let mut all = Vec::new();
         for (key, room) in rooms.iter_mut() {
@@ -168,11 +198,11 @@ impl Interests {
             all.extend(waiting.map(|parcel| (key.clone(), parcel)));
         }
         if all.is_empty() {
-            rooms.values_mut().for_each(|room| room.waiting = None);
-            return None;
+            rooms.values_mut().for_each(|room| (room.waiting, room.sought) = (None, Vec::new()));
+            return Waiting::None;
         }
         all.sort_by_key(|(_, parcel)| parcel.time);
-        Some(all)
+        Waiting::Ready(all)
     }
 
     /// Whether a parcel has not been handed on yet.
@@ -192,6 +222,22 @@ impl Attending {
     fn misses(&self, parcel: &Parcel) -> bool {
         let last = self.heard.of(parcel.sender);
         parcel.number > 0 && last > 0 && parcel.before > last
+    }
+
+    /// Whether what waits shows that something is missing that has not been looked for yet; takes note that it is. What
+    /// is not found once is not looked for again.
+    fn find_holes(&mut self) -> bool {
+        let mut last: HashMap<Word, u64> = HashMap::new();
+        let before = self.sought.len();
+        for parcel in self.waiting.iter().flatten().filter(|parcel| parcel.number > 0) {
+            let last = last.entry(parcel.sender).or_insert_with(|| self.heard.of(parcel.sender));
+            let hole = (parcel.sender, parcel.number);
+            if *last > 0 && parcel.before > *last && !self.sought.contains(&hole) {
+                self.sought.push(hole);
+            }
+            *last = (*last).max(parcel.number);
+        }
+        self.sought.len() > before
     }
 
     fn is_new(&self, parcel: &Parcel) -> bool {

@@ -26,7 +26,7 @@ use crate::{
     Class, Connection, Message, Task,
     cluster::parcel::Parcel,
     port::{Address, BusError, Place, Point},
-    recovery::{Heard, Origin, Recorded},
+    recovery::{Heard, Origin, Recorded, Word},
     rooms::RoomKey,
 };
 
@@ -67,6 +67,8 @@ pub(super) struct Attending {
     pub(super) heard: Heard,
     /// What has come while older events are being read; `None` when none are.
     pub(super) waiting: Option<Vec<Parcel>>,
+    /// Events before which something is missing that has been looked for, while anything waits: sender and number.
+    pub(super) sought: Vec<(Word, u64)>,
 }
 
 impl Hub {
@@ -94,8 +96,14 @@ impl Hub {
         let ready = ready.shared();
         let waiting = united.interests.is_held().then(Vec::new);
         let turn = united.interests.turns.fetch_add(1, Ordering::Relaxed);
-        let (heard, from) = (Heard::default(), None);
-        let attending = Attending { ready: ready.clone(), turn, from, heard, waiting };
+        let attending = Attending {
+            ready: ready.clone(),
+            turn,
+            from: None,
+            heard: Heard::default(),
+            waiting,
+            sought: Vec::new(),
+        };
         rooms.insert(key.clone(), attending);
         drop(rooms);
         let (hub, key) = (self.clone(), key.clone());
