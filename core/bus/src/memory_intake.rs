@@ -3,7 +3,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use bytes::Bytes;
@@ -22,7 +25,10 @@ const MOST: usize = 4096;
 
 /// Where events are kept; all nodes have the same.
 #[derive(Clone, Default)]
-pub struct Depot(Arc<Mutex<HashMap<String, Shelf>>>);
+pub struct Depot {
+    shelves: Arc<Mutex<HashMap<String, Shelf>>>,
+    shut: Arc<AtomicBool>,
+}
 
 /// The events of one plugin.
 #[derive(Default)]
@@ -54,7 +60,7 @@ impl Depot {
     /// same name, or there is no place.
     pub fn put(&self, message: BusMessage) -> Option<u64> {
         let Topic::In { plugin, .. } = &message.topic else { return None };
-        let mut shelves = self.0.lock();
+        let mut shelves = self.shelves.lock();
         let shelf = shelves.entry(plugin.clone()).or_default();
         let name = message.headers.iter().find(|(name, _)| name == "Nats-Msg-Id").map(|(_, value)| value);
         if shelf.kept.len() >= MOST || name.is_some_and(|name| shelf.names.contains_key(name)) {
@@ -73,7 +79,7 @@ impl Depot {
 
     /// Gives everything once more that is not settled.
     pub fn repeat(&self, plugin: &str) {
-        let mut shelves = self.0.lock();
+        let mut shelves = self.shelves.lock();
         let shelf = shelves.entry(plugin.to_owned()).or_default();
         for (number, message) in shelf.kept.clone() {
             self.give(shelf, number, message);
@@ -82,27 +88,32 @@ impl Depot {
 
     /// Forgets the names of events, as a broker that is started again does.
     pub fn forget_names(&self, plugin: &str) {
-        self.0.lock().entry(plugin.to_owned()).or_default().names.clear();
+        self.shelves.lock().entry(plugin.to_owned()).or_default().names.clear();
     }
 
     /// Ends a taking, as a lost connection does.
     pub fn interrupt(&self, plugin: &str) {
-        self.0.lock().entry(plugin.to_owned()).or_default().taker = None;
+        self.shelves.lock().entry(plugin.to_owned()).or_default().taker = None;
+    }
+
+    /// Lets nobody take anything, or lets them again.
+    pub fn shut(&self, shut: bool) {
+        self.shut.store(shut, Ordering::Release);
     }
 
     /// How many events are not settled.
     pub fn kept(&self, plugin: &str) -> usize {
-        self.0.lock().get(plugin).map_or(0, |shelf| shelf.kept.len())
+        self.shelves.lock().get(plugin).map_or(0, |shelf| shelf.kept.len())
     }
 
     /// How often the events have been taken.
     pub fn takings(&self, plugin: &str) -> u64 {
-        self.0.lock().get(plugin).map_or(0, |shelf| shelf.taking)
+        self.shelves.lock().get(plugin).map_or(0, |shelf| shelf.taking)
     }
 
     /// The dead letters.
     pub fn letters(&self, plugin: &str) -> Vec<Letter> {
-        self.0.lock().get(plugin).map_or_else(Vec::new, |shelf| shelf.letters.clone())
+        self.shelves.lock().get(plugin).map_or_else(Vec::new, |shelf| shelf.letters.clone())
     }
 
     fn give(&self, shelf: &mut Shelf, number: u64, message: BusMessage) {
@@ -125,8 +136,11 @@ impl Depot {
 
 impl Intake for Depot {
     fn take(&self, plugin: &str) -> Task<Result<Taking, BusError>> {
+        if self.shut.load(Ordering::Acquire) {
+            return Box::pin(std::future::ready(Err(BusError::Unavailable("shut".to_owned()))));
+        }
         let (sender, mut given) = mpsc::channel(2 * MOST);
-        let mut shelves = self.0.lock();
+        let mut shelves = self.shelves.lock();
         let shelf = shelves.entry(plugin.to_owned()).or_default();
         shelf.taking += 1;
         shelf.taker = Some(sender);
@@ -148,7 +162,7 @@ impl Intake for Depot {
         if message::size(&headers, &payload) > MAX_PAYLOAD {
             return Box::pin(std::future::ready(Err(BusError::TooLarge)));
         }
-        let mut shelves = self.0.lock();
+        let mut shelves = self.shelves.lock();
         let letters = &mut shelves.entry(plugin.to_owned()).or_default().letters;
         if letters.iter().all(|letter| letter.identity != identity) {
             letters.push(Letter { identity: identity.to_owned(), headers, payload });
@@ -170,7 +184,7 @@ struct MemorySlip {
 
 impl Slip for MemorySlip {
     fn settle(&self) {
-        let mut shelves = self.depot.0.lock();
+        let mut shelves = self.depot.shelves.lock();
         let shelf = shelves.get_mut(&self.plugin).filter(|shelf| shelf.taking == self.taking);
         if let Some(shelf) = shelf {
             shelf.kept.remove(&self.number);

@@ -24,6 +24,8 @@ pub struct Entry {
     pub number: u64,
     /// Counts the node's heartbeats: the clock by which it judges others.
     pub beat: u64,
+    /// The plugins whose injected events it may take; `None` from an older node, which does not say: all.
+    pub takes: Option<Vec<Arc<str>>>,
     /// What it says.
     pub word: Word,
 }
@@ -162,6 +164,8 @@ struct Written {
     name: Arc<str>,
     number: u64,
     beat: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    takes: Option<Vec<Arc<str>>>,
     say: Say,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     changes: Vec<Line>,
@@ -243,6 +247,7 @@ impl From<&Entry> for Written {
             name: entry.name.clone(),
             number: entry.number,
             beat: entry.beat,
+            takes: entry.takes.clone(),
             say: Say::Unknown,
             changes: Vec::new(),
             part: 0,
@@ -289,6 +294,7 @@ impl From<Written> for Entry {
             name: written.name,
             number: written.number,
             beat: written.beat,
+            takes: written.takes,
             word,
         }
     }
@@ -417,7 +423,8 @@ mod tests {
     }
 
     fn entry(word: Word) -> Entry {
-        Entry { node: NodeId(u64::MAX), name: "a".into(), number: 7, beat: 8, word }
+        let takes = Some(vec!["p".into()]);
+        Entry { node: NodeId(u64::MAX), name: "a".into(), number: 7, beat: 8, takes, word }
     }
 
     #[test]
@@ -433,6 +440,7 @@ mod tests {
         ];
         let read = Entry::decode(&entry(Word::Changes(changes.clone())).encode()).unwrap();
         assert_eq!((read.node, read.number, read.beat), (NodeId(u64::MAX), 7, 8));
+        assert_eq!(read.takes, Some(vec!["p".into()]));
         let Word::Changes(read) = read.word else { panic!("{:?}", read.word) };
         assert_eq!(read, changes);
     }
@@ -440,7 +448,8 @@ mod tests {
     #[test]
     fn later_words_are_passed_over() {
         let later = br#"{"v":1,"node":1,"number":2,"beat":3,"say":"sing","tune":"a"}"#;
-        assert!(matches!(Entry::decode(later).unwrap().word, Word::Unknown));
+        let read = Entry::decode(later).unwrap();
+        assert!(matches!(read.word, Word::Unknown) && read.takes.is_none());
         let later =
             br#"{"v":1,"node":1,"number":2,"beat":3,"say":"changes","changes":[{"kind":"paint","x":1}]}"#;
         let Word::Changes(changes) = Entry::decode(later).unwrap().word else { panic!() };

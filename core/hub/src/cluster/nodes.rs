@@ -25,6 +25,8 @@ pub struct Nodes {
     own: u64,
     /// Our newest entry, by the ledger's count.
     own_heard: u64,
+    /// The plugins whose injected events we may take, as the ledger has it; `None` before we have said so.
+    takes: Option<Vec<Arc<str>>>,
     others: BTreeMap<NodeId, Node>,
 }
 
@@ -41,6 +43,8 @@ struct Node {
     known: bool,
     /// Parts of its state that have come, next to each other.
     parts: u32,
+    /// The plugins whose injected events it may take; `None` for all.
+    takes: Option<Vec<Arc<str>>>,
 }
 
 /// What to do with an entry.
@@ -55,7 +59,7 @@ pub enum Verdict {
 impl Nodes {
     /// Nobody but us.
     pub fn new(me: NodeId) -> Self {
-        Self { me, beat: 0, own: 0, own_heard: 0, others: BTreeMap::new() }
+        Self { me, beat: 0, own: 0, own_heard: 0, takes: None, others: BTreeMap::new() }
     }
 
     /// Takes note of an entry; says whether it counts.
@@ -66,6 +70,7 @@ impl Nodes {
             }
             (self.own, self.own_heard) = (entry.number, at);
             self.beat = self.beat.max(entry.beat);
+            self.takes.clone_from(&entry.takes);
             return Verdict::Apply;
         }
         let (beat, name) = (self.beat, &entry.name);
@@ -76,11 +81,13 @@ impl Nodes {
             beat,
             known: false,
             parts: 0,
+            takes: None,
         });
         if entry.number <= node.number {
             return Verdict::Skip;
         }
         (node.number, node.heard, node.beat) = (entry.number, at, beat);
+        node.takes.clone_from(&entry.takes);
         match &entry.word {
             Word::State { part, of, .. } => {
                 if *part != 0 && *part != node.parts {
@@ -148,9 +155,20 @@ impl Nodes {
 
     /// The one node of all, us too, that looks after a thing: the same everywhere, and spread over the nodes.
     pub fn owner(&self, thing: &str) -> NodeId {
-        let weight = |node: NodeId| (mixed(thing, node), node);
-        let all = self.others.iter().filter(|(_, node)| node.known).map(|(id, _)| *id);
-        all.chain([self.me]).max_by_key(|node| weight(*node)).unwrap_or(self.me)
+        self.first(thing, |_| true).unwrap_or(self.me)
+    }
+
+    /// The same of those that may take a plugin's injected events; `None` when nobody may.
+    pub fn taker(&self, plugin: &str) -> Option<NodeId> {
+        let may = |takes: &Option<Vec<Arc<str>>>| {
+            takes.as_ref().is_none_or(|takes| takes.iter().any(|one| **one == *plugin))
+        };
+        self.first(&format!("in/{plugin}"), may)
+    }
+
+    fn first(&self, thing: &str, may: impl Fn(&Option<Vec<Arc<str>>>) -> bool) -> Option<NodeId> {
+        let others = self.others.iter().filter(|(_, node)| node.known && may(&node.takes)).map(|(id, _)| *id);
+        others.chain(may(&self.takes).then_some(self.me)).max_by_key(|node| (mixed(thing, *node), *node))
     }
 }
 
@@ -172,7 +190,7 @@ mod tests {
     const OTHER: NodeId = NodeId(2);
 
     fn entry(node: NodeId, number: u64, beat: u64, word: Word) -> Entry {
-        Entry { node, name: "n".into(), number, beat, word }
+        Entry { node, name: "n".into(), number, beat, takes: None, word }
     }
 
     fn state(part: u32, of: u32) -> Word {
@@ -235,5 +253,29 @@ mod tests {
         let owners: Vec<NodeId> = things.iter().map(|thing| one.owner(thing)).collect();
         assert!(things.iter().zip(&owners).all(|(thing, owner)| two.owner(thing) == *owner));
         assert!(owners.contains(&ME) && owners.contains(&OTHER));
+    }
+    #[test]
+    fn events_are_taken_by_a_node_that_may() {
+        let mut nodes = Nodes::new(ME);
+        let says = |node, number, takes: &[&str]| {
+            let takes = Some(takes.iter().map(|name| (*name).into()).collect());
+            Entry { takes, ..entry(node, number, 1, state(0, 1)) }
+        };
+        nodes.hear(1, &entry(OTHER, 1, 1, state(0, 1)));
+        nodes.hear(2, &says(ME, 1, &[]));
+        assert_eq!(nodes.taker("p"), Some(OTHER), "an older node does not say");
+        nodes.hear(3, &says(OTHER, 2, &["q"]));
+        assert_eq!((nodes.taker("p"), nodes.taker("q")), (None, Some(OTHER)));
+        nodes.hear(4, &says(ME, 2, &["p"]));
+        assert_eq!((nodes.taker("p"), nodes.taker("q")), (Some(ME), Some(OTHER)));
+    }
+
+    #[test]
+    fn taker_is_whom_an_older_node_thinks_it_is() {
+        let mut nodes = Nodes::new(ME);
+        nodes.hear(1, &entry(OTHER, 1, 1, state(0, 1)));
+        for plugin in (0..50).map(|plugin| plugin.to_string()) {
+            assert_eq!(nodes.taker(&plugin), Some(nodes.owner(&format!("in/{plugin}"))));
+        }
     }
 }

@@ -163,11 +163,6 @@ impl Hub {
         self.united.get().is_some()
     }
 
-    /// Whether the hub is the one node that looks after a thing; it is when it runs alone.
-    pub fn looks_after(&self, thing: &str) -> bool {
-        self.united.get().is_none_or(|united| united.nodes.lock().owner(thing) == united.me)
-    }
-
     /// Gives one of at most `max` places in a room, exactly, however many nodes give them. While the ledger is away it is
     /// decided by what is known.
     pub fn claim(

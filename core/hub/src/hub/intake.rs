@@ -8,10 +8,10 @@ mod kept;
 mod taking;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicUsize},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -51,8 +51,23 @@ pub(super) struct Injected {
     intake: OnceLock<Arc<dyn Intake>>,
     /// How many plugins' events this node takes from there.
     taken: AtomicUsize,
+    /// Those that it has been given, or will be, for sure.
+    given: Mutex<HashSet<PluginId>>,
+    /// Set when it has once been given all that it was to take.
+    started: AtomicBool,
     /// Set when it is to take no more.
     ended: AtomicBool,
+}
+
+impl Injected {
+    /// No more are taken.
+    fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
 }
 
 struct Event {

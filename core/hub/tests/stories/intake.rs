@@ -120,10 +120,13 @@ impl House {
         self.passes(LEASE / 6 * beats).await;
     }
 
-    /// The node that takes the events.
+    /// The node that takes the events; none while it is not known who is there.
+    fn anybody(&self) -> Option<usize> {
+        self.nodes.iter().position(|node| node.stage.hub.takes_injected("p") == Some(true))
+    }
+
     fn taker(&self) -> usize {
-        let takes = |node: &Node| node.stage.hub.looks_after("in/p");
-        self.nodes.iter().position(takes).unwrap()
+        self.anybody().unwrap()
     }
 
     /// A service publishes: it is kept, and whoever listens hears it.
@@ -362,7 +365,7 @@ async fn new_owner_takes_over_in_order() {
     // Nodes are added until one of them takes over from the first.
     let mut house = House::of(1, always()).await;
     let mut sent = 0;
-    while house.taker() == 0 {
+    while house.anybody().is_none_or(|taker| taker == 0) {
         let node = house.node(house.nodes.len(), always());
         house.nodes.push(node);
         for _ in 0..8 {
@@ -374,6 +377,59 @@ async fn new_owner_takes_over_in_order() {
     house.passes(Duration::from_secs(3)).await;
     assert_eq!(house.begun(), (0..sent).map(|n| format!("r {n}")).collect::<Vec<_>>());
     assert!(house.depot.takings("p") >= 2);
+}
+
+#[tokio::test]
+async fn node_that_starts_says_what_is_not_kept_yet() {
+    let mut house = House::of(0, always()).await;
+    house.depot.shut(true);
+    let node = house.node(0, always());
+    house.nodes.push(node);
+    house.beats(4).await;
+    let hub = house.nodes[0].stage.hub.clone();
+    assert_eq!(hub.cluster_trouble(), None);
+    assert_eq!(hub.intake_trouble().as_deref(), Some("what is injected into p is not kept yet"));
+    house.depot.shut(false);
+    house.beats(1).await;
+    assert_eq!((hub.intake_trouble(), house.depot.takings("p")), (None, 1));
+    house.depot.shut(true);
+    house.depot.interrupt("p");
+    house.beats(1).await;
+    assert_eq!(hub.intake_trouble(), None, "later it is for the intake to say");
+}
+
+#[tokio::test]
+async fn events_go_where_the_plugin_is_on() {
+    let mut house = House::of(3, always()).await;
+    let first = house.taker();
+    house.say("r", "a");
+    house.settle().await;
+    house.nodes[first].stage.hub.disable(PluginId(0)).unwrap();
+    house.beats(3).await;
+    let second = house.taker();
+    assert_ne!(second, first);
+    house.say("r", "b");
+    house.settle().await;
+    assert_eq!(*house.begun.lock(), [format!("{first}: r a"), format!("{second}: r b")]);
+    house.nodes[first].stage.hub.enable(PluginId(0)).unwrap();
+    house.beats(3).await;
+    house.say("r", "c");
+    house.settle().await;
+    assert_eq!(house.begun.lock().last(), Some(&format!("{first}: r c")), "it has its turn again");
+    assert_eq!(house.depot.kept("p"), 0);
+}
+
+#[tokio::test]
+async fn stopping_node_leaves_the_rest_to_another() {
+    let mut house = House::of(2, always()).await;
+    let first = house.taker();
+    let hub = house.nodes[first].stage.hub.clone();
+    let ending = tokio::spawn(async move { hub.end_intake().await });
+    house.beats(3).await;
+    ending.await.unwrap();
+    house.say("r", "a");
+    house.settle().await;
+    assert_eq!(*house.begun.lock(), [format!("{}: r a", 1 - first)], "it has not said goodbye yet");
 }
 
 #[tokio::test]

@@ -185,7 +185,8 @@ impl Hub {
         papers.number += 1;
         papers.beat_due = false;
         let Papers { number, beat, .. } = *papers;
-        Some((Entry { node: united.me, name: united.desk.name.clone(), number, beat, word }, bye))
+        let (name, takes) = (united.desk.name.clone(), Some(self.takes()));
+        Some((Entry { node: united.me, name, number, beat, takes, word }, bye))
     }
 
     /// Reads the state of this node between two changes, and sets it apart behind all that has happened before.

@@ -31,7 +31,7 @@ use crate::{
     port::{BusMessage, Delivery, Intake, Interest, Messages, PluginId, Topic},
 };
 
-/// How often it is looked who looks after a plugin's events.
+/// How often it is looked who takes a plugin's events.
 const LOOK: Duration = Duration::from_millis(250);
 /// How often events in hand are held.
 const HOLD: Duration = Duration::from_secs(8);
@@ -81,15 +81,38 @@ impl Hub {
         self.injected.intake.set(intake).map_err(|_| "injected events are kept already".to_owned())
     }
 
-    /// Why this node cannot take the injected events that it is to take; `None` when it can, or has none to take.
+    /// Why this node cannot take the injected events that it is to take; `None` when it can, or has none to take. A
+    /// node that starts is in trouble until they are kept for it; one that takes over from another is not.
     pub fn intake_trouble(&self) -> Option<String> {
+        let intake = self.injected.intake.get()?;
         let takes = self.injected.taken.load(Ordering::Acquire) > 0;
-        self.injected.intake.get().filter(|_| takes)?.trouble()
+        intake.trouble().filter(|_| takes).or_else(|| self.intake_to_start())
+    }
+
+    fn intake_to_start(&self) -> Option<String> {
+        let started = self.injected.started.load(Ordering::Acquire) || self.injected.is_ended();
+        if started || self.slots().is_empty() {
+            return None;
+        }
+        let given = self.injected.given.lock();
+        for (plugin, slot) in (0..).map(PluginId).zip(self.slots()) {
+            let name = &slot.manifest.name;
+            if slot.manifest.injects.is_empty() || given.contains(&plugin) {
+                continue;
+            }
+            match self.is_taker(plugin, name) {
+                Some(false) => {}
+                Some(true) => return Some(format!("what is injected into {name} is not kept yet")),
+                None => return None, // the cluster says why
+            }
+        }
+        self.injected.started.store(true, Ordering::Release);
+        None
     }
 
     /// Takes no more injected events that are kept; ends when those in hand have ended, or after a moment.
     pub async fn end_intake(&self) {
-        self.injected.ended.store(true, Ordering::Release);
+        self.injected.end();
         let mut waited = Duration::ZERO;
         while self.injected.taken.load(Ordering::Acquire) > 0 && waited < GRACE + LOOK * 2 {
             self.parts.clock.sleep(LOOK / 5).await;
@@ -98,25 +121,25 @@ impl Hub {
     }
 
     /// Whether this node is to take a plugin's events; `None` while nobody can say.
-    fn is_taker(&self, plugin: PluginId, thing: &str) -> Option<bool> {
-        if self.injected.ended.load(Ordering::Acquire) || !self.is_enabled(plugin) {
+    fn is_taker(&self, plugin: PluginId, name: &str) -> Option<bool> {
+        if self.injected.is_ended() || !self.is_enabled(plugin) {
             return Some(false);
         }
-        self.surely_looks_after(thing)
+        self.takes_injected(name)
     }
 
     /// Takes a plugin's events whenever it is this node's turn; never ends.
     pub(super) async fn take_kept(self: Arc<Self>, plugin: PluginId, intake: Arc<dyn Intake>, name: String) {
-        let thing = format!("in/{name}");
         loop {
             self.parts.clock.sleep(LOOK).await;
-            if self.is_taker(plugin, &thing) != Some(true) {
+            if self.is_taker(plugin, &name) != Some(true) {
                 continue;
             }
             self.injected.taken.fetch_add(1, Ordering::AcqRel);
             let books = Arc::default();
-            self.keep_taking(plugin, &*intake, (&name, &thing), &books).await;
+            self.keep_taking(plugin, &*intake, &name, &books).await;
             let waiting = books.lock().close();
+            self.injected.given.lock().remove(&plugin);
             self.injected.taken.fetch_sub(1, Ordering::AcqRel);
             let refusal = Refusal::new(Code::Unavailable, "another node takes over; ask again");
             waiting.iter().for_each(|reply| self.answer(reply, &refused(&refusal)));
@@ -128,12 +151,12 @@ impl Hub {
         self: &Arc<Self>,
         plugin: PluginId,
         intake: &dyn Intake,
-        (name, thing): (&str, &str),
+        name: &str,
         books: &Arc<Mutex<Books>>,
     ) {
         let mut heard: Option<Messages> = None;
         let mut said = None;
-        while self.is_taker(plugin, thing) != Some(false) {
+        while self.is_taker(plugin, name) != Some(false) {
             let taking = match intake.take(name).await {
                 Ok(taking) => taking,
                 Err(error) => {
@@ -146,6 +169,7 @@ impl Hub {
                 }
             };
             said = None;
+            self.injected.given.lock().insert(plugin);
             // Whoever asks before this is heard by nobody; what is kept already was not asked for by anybody heard.
             let newest = if heard.is_some() { 0 } else { taking.newest };
             let messages = match heard.take() {
@@ -161,7 +185,7 @@ impl Hub {
             let given = taking.events.map(Word::Given).chain(futures_util::stream::iter([Word::Over]));
             let mut words =
                 select_with_strategy(messages.map(Word::Heard), given, |(): &mut ()| PollNext::Left);
-            let end = self.serve(plugin, thing, books, (&term.0, newest), &mut words).await;
+            let end = self.serve(plugin, name, books, (&term.0, newest), &mut words).await;
             heard = Some(words.into_inner().0.into_inner());
             if end == End::Elsewhere {
                 self.finish(books).await;
@@ -178,7 +202,7 @@ impl Hub {
     async fn serve(
         self: &Arc<Self>,
         plugin: PluginId,
-        thing: &str,
+        name: &str,
         books: &Arc<Mutex<Books>>,
         (term, newest): (&Arc<Term>, u64),
         words: &mut (impl futures_util::Stream<Item = Word> + Unpin),
@@ -201,7 +225,7 @@ impl Hub {
                         held = now;
                         books.lock().in_hand().iter().for_each(|slip| slip.hold());
                     }
-                    if self.is_taker(plugin, thing) == Some(false) {
+                    if self.is_taker(plugin, name) == Some(false) {
                         return End::Elsewhere;
                     }
                 }
