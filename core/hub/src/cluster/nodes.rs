@@ -254,6 +254,7 @@ mod tests {
         assert!(things.iter().zip(&owners).all(|(thing, owner)| two.owner(thing) == *owner));
         assert!(owners.contains(&ME) && owners.contains(&OTHER));
     }
+
     #[test]
     fn events_are_taken_by_a_node_that_may() {
         let mut nodes = Nodes::new(ME);

@@ -51,7 +51,7 @@ pub(super) struct Injected {
     intake: OnceLock<Arc<dyn Intake>>,
     /// How many plugins' events this node takes from there.
     taken: AtomicUsize,
-    /// Those that it has been given, or will be, for sure.
+    /// Those plugins, once what is injected is kept for them.
     given: Mutex<HashSet<PluginId>>,
     /// Set when it has once been given all that it was to take.
     started: AtomicBool,
