@@ -57,8 +57,9 @@ impl Hub {
         let Some(up_to) = self.point(united).await else {
             return tracing::warn!("what was said on other nodes meanwhile cannot be read");
         };
-        // What was sent before the point has come by now: where it shows more to be missing, it is read with the rest.
-        let more = holes(&mut united.interests.rooms.lock());
+        // What was sent before the point has come by now: where it shows more to be missing, it is read with the rest. It
+        // still counts as not looked for: what shows it may have come later, and so may be what is missing.
+        let more = united.interests.rooms_with_holes();
         keys.extend(more.into_iter().filter(|key| !keys.contains(key)).collect::<Vec<_>>());
         let read = |key: &RoomKey| {
             let (key, reading) = (key.clone(), self.read_history(united, self.kept_of(key), up_to));
@@ -114,7 +115,7 @@ impl Hub {
             }
             if room.waiting.is_none() && room.misses(&parcel) {
                 room.waiting = Some(vec![parcel]);
-                room.find_holes(); // it is being looked for
+                room.seek_holes();
                 united.interests.catching_up.fetch_add(1, Ordering::AcqRel);
                 hold(&mut rooms);
                 None
@@ -150,10 +151,9 @@ fn hold(rooms: &mut HashMap<RoomKey, Attending>) {
     }
 }
 
-/// Rooms where what waits shows that something is missing that has not been looked for yet; takes note that it is.
-fn holes(rooms: &mut HashMap<RoomKey, Attending>) -> Vec<RoomKey> {
-    let holes = rooms.iter_mut().filter_map(|(key, room)| room.find_holes().then(|| key.clone()));
-    holes.collect()
+/// Whether a parcel names one before it that is newer than the last of its sender.
+fn leaves_out(parcel: &Parcel, last: u64) -> bool {
+    parcel.number > 0 && last > 0 && parcel.before > last
 }
 
 /// What waits in rooms.
@@ -187,10 +187,11 @@ impl Interests {
         if self.is_held() {
             return Waiting::None;
         }
-        let holes = holes(&mut rooms);
-        if !holes.is_empty() {
+        let seek = rooms.iter_mut().filter_map(|(key, room)| room.seek_holes().then(|| key.clone()));
+        let behind: Vec<RoomKey> = seek.collect();
+        if !behind.is_empty() {
             self.catching_up.fetch_add(1, Ordering::AcqRel);
-            return Waiting::Behind(holes);
+            return Waiting::Behind(behind);
         }
         let mut all = Vec::new();
         for (key, room) in rooms.iter_mut() {
@@ -203,6 +204,12 @@ impl Interests {
         }
         all.sort_by_key(|(_, parcel)| parcel.time);
         Waiting::Ready(all)
+    }
+
+    /// Rooms where what waits shows that something is missing that has not been looked for yet.
+    fn rooms_with_holes(&self) -> Vec<RoomKey> {
+        let rooms = self.rooms.lock();
+        rooms.iter().filter(|(_, room)| !room.holes().is_empty()).map(|(key, _)| key.clone()).collect()
     }
 
     /// Whether a parcel has not been handed on yet.
@@ -220,24 +227,30 @@ impl Interests {
 impl Attending {
     /// Whether something of the sender was missed before a parcel.
     fn misses(&self, parcel: &Parcel) -> bool {
-        let last = self.heard.of(parcel.sender);
-        parcel.number > 0 && last > 0 && parcel.before > last
+        leaves_out(parcel, self.heard.of(parcel.sender))
     }
 
-    /// Whether what waits shows that something is missing that has not been looked for yet; takes note that it is. What
-    /// is not found once is not looked for again.
-    fn find_holes(&mut self) -> bool {
+    /// Of what waits, that before which something is missing that has not been looked for yet.
+    fn holes(&self) -> Vec<(Word, u64)> {
         let mut last: HashMap<Word, u64> = HashMap::new();
-        let before = self.sought.len();
-        for parcel in self.waiting.iter().flatten().filter(|parcel| parcel.number > 0) {
+        let mut holes = Vec::new();
+        for parcel in self.waiting.iter().flatten() {
             let last = last.entry(parcel.sender).or_insert_with(|| self.heard.of(parcel.sender));
             let hole = (parcel.sender, parcel.number);
-            if *last > 0 && parcel.before > *last && !self.sought.contains(&hole) {
-                self.sought.push(hole);
+            if leaves_out(parcel, *last) && !self.sought.contains(&hole) {
+                holes.push(hole);
             }
             *last = (*last).max(parcel.number);
         }
-        self.sought.len() > before
+        holes
+    }
+
+    /// The same, which is looked for from now on: up to a point that is asked for later, or it may be behind it. What is
+    /// not found is not looked for again.
+    fn seek_holes(&mut self) -> bool {
+        let holes = self.holes();
+        self.sought.extend(&holes);
+        !holes.is_empty()
     }
 
     fn is_new(&self, parcel: &Parcel) -> bool {
