@@ -12,6 +12,9 @@ use tokio::sync::Semaphore;
 /// Longest time that is told apart from longer ones.
 const LONGEST: Duration = Duration::from_secs(600);
 
+/// How often it is looked whether all is delivered.
+const GRAIN: Duration = Duration::from_millis(1);
+
 /// A histogram of microseconds with three digits.
 pub(crate) fn histogram() -> Histogram<u64> {
     Histogram::new_with_bounds(1, LONGEST.as_micros() as u64, 3).expect("constant bounds that are in order")
@@ -88,6 +91,13 @@ impl Board {
     /// Deliveries that are still to come.
     pub(crate) fn missing(&self) -> usize {
         self.state.lock().rounds.iter().map(|round| round.left).sum()
+    }
+
+    /// Ends when no delivery is still to come.
+    pub(crate) async fn complete(&self) {
+        while self.missing() > 0 {
+            tokio::time::sleep(GRAIN).await;
+        }
     }
 
     /// What was counted.

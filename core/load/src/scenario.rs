@@ -107,6 +107,11 @@ fn check_same(fleet: &Fleet, server: Option<Server>) -> Result<(), LoadError> {
     Err(LoadError::WrongServer("the server was replaced during the run".to_owned()))
 }
 
+/// The share of `total` that part `at` of `parts` has; the first have one more when it does not come out even.
+fn share(total: usize, parts: usize, at: usize) -> usize {
+    total / parts + usize::from(at < total % parts)
+}
+
 /// An empty report about this server.
 fn report(fleet: &Fleet, server: Option<Server>, scenario: &'static str, main: &'static str) -> Report {
     Report::new(scenario, fleet.target.addr.to_string(), server.map(|server| server.pid), main)

@@ -10,7 +10,7 @@ use std::{
 use super::{
     connecting,
     fan_out::{in_time, listen_all, packet},
-    report, sample,
+    report, sample, share,
 };
 use crate::{
     LoadError, Report, Unit,
@@ -40,9 +40,8 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Members of a room; the first rooms have one more when it does not come out even.
     fn members_of(&self, room: usize) -> usize {
-        self.members / self.rooms + usize::from(room < self.members % self.rooms)
+        share(self.members, self.rooms, room)
     }
 
     /// Which of `nodes` the `at`-th member of a room is at. Its speaker is where the first is.
@@ -63,8 +62,7 @@ impl Plan {
 
     /// Measured events of a room.
     fn events_of(&self, room: usize) -> u64 {
-        let (rooms, room) = (self.rooms as u64, room as u64);
-        self.events / rooms + u64::from(room < self.events % rooms)
+        share(self.events as usize, self.rooms, room) as u64
     }
 }
 
@@ -192,12 +190,7 @@ async fn speak(
         speakers[room].attend().await?;
         progress.add(1);
     }
-    let everything = async {
-        while board.missing() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    in_time(board, plan.patience, everything).await
+    in_time(board, plan.patience, board.complete()).await
 }
 
 #[cfg(test)]

@@ -132,12 +132,7 @@ async fn publish(
         publisher.attend().await?;
         progress.add(1);
     }
-    let everything = async {
-        while board.missing() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    in_time(board, plan.patience, everything).await?;
+    in_time(board, plan.patience, board.complete()).await?;
     fleet.check_ended()
 }
 

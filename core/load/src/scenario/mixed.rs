@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::{
     connecting,
     fan_out::{listen_all, packet},
-    report, sample,
+    report, sample, share,
 };
 use crate::{
     LoadError, Report, Unit,
@@ -49,9 +49,8 @@ impl Plan {
         (rate.max(0.0) * self.duration.as_secs_f64()) as u64
     }
 
-    /// Members of a room; the first rooms have one more when it does not come out even.
     fn members_of(&self, room: usize) -> usize {
-        self.members / self.rooms + usize::from(room < self.members % self.rooms)
+        share(self.members, self.rooms, room)
     }
 }
 
@@ -87,9 +86,7 @@ pub(super) async fn run(
         while let Some(done) = work.join_next().await {
             done.map_err(|error| LoadError::Failed(error.to_string()))??;
         }
-        while board.missing() > 0 {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        board.complete().await;
         Ok::<_, LoadError>(())
     };
     let in_time = tokio::time::timeout(PATIENCE, everything).await;

@@ -152,16 +152,11 @@ impl Run<'_> {
             self.publisher.attend().await?;
             progress.add(1);
         }
-        let end = Instant::now() + self.plan.patience;
-        while self.board.missing() > 0 {
-            if Instant::now() > end {
-                let missing = self.board.missing();
-                return Err(LoadError::Lost(format!(
-                    "{missing} deliveries to members that read did not come"
-                )));
-            }
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let complete = tokio::time::timeout(self.plan.patience, self.board.complete()).await;
+        complete.map_err(|_| {
+            let missing = self.board.missing();
+            LoadError::Lost(format!("{missing} deliveries to members that read did not come"))
+        })?;
         self.fleet.check_ended()
     }
 
